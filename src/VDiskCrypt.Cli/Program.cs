@@ -1,6 +1,30 @@
+using System.CommandLine;
+
 namespace VDiskCrypt.Cli;
 
+/// <summary>The `vdiskcrypt` command.</summary>
 internal static class Program
 {
-    private static int Main() => 2;
+    private static int Main(string[] arguments)
+    {
+        if (arguments is [DaemonEntry.Name, ..])
+        {
+            return DaemonEntry.Run();
+        }
+
+        RootCommand root = CommandTree.Build();
+        ParseResult parsed = root.Parse(arguments);
+        if (parsed.Errors.Count > 0)
+        {
+            foreach (System.CommandLine.Parsing.ParseError error in parsed.Errors)
+            {
+                System.Console.Error.WriteLine($"vdiskcrypt: {error.Message}");
+            }
+
+            System.Console.Error.WriteLine($"  do: see `vdiskcrypt {(parsed.CommandResult.Command == root ? "" : parsed.CommandResult.Command.Name + " ")}--help`");
+            return ExitCode.Usage;
+        }
+
+        return parsed.Invoke();
+    }
 }

@@ -6,6 +6,9 @@ namespace VDiskCrypt.Cli;
 /// <summary>What a daemon is asked to mount; no secret in it.</summary>
 internal sealed record MountRequest
 {
+    /// <summary>A short name of the mount point, for its socket and its log.</summary>
+    public required string Id { get; init; }
+
     /// <summary>Absolute path of the image.</summary>
     public required string Image { get; init; }
 
@@ -28,6 +31,12 @@ internal sealed record MountRequest
 
     /// <summary>Where the daemon's messages go.</summary>
     public required string LogPath { get; init; }
+
+    /// <summary>Where the control socket goes.</summary>
+    public required string RuntimeFolder { get; init; }
+
+    /// <summary>Where it is remembered which volumes have an authenticated header.</summary>
+    public required string KnownVolumesFolder { get; init; }
 }
 
 /// <summary>What the daemon tells the process that started it, once.</summary>
@@ -59,8 +68,6 @@ internal sealed record MountState
 
     /// <summary>How requests reach the daemon: dev-fuse or io_uring.</summary>
     public required string Transport { get; init; }
-
-    public required string SocketPath { get; init; }
 
     public long ReadByteCount { get; init; }
 
