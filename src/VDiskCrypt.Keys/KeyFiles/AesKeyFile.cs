@@ -43,7 +43,7 @@ internal static class AesKeyFile
     {
         using SecretMemory key = Read(path);
         byte[] wrapped = new byte[secret.ByteCount + AesKeyWrap.OverheadByteCount];
-        AesKeyWrap.Wrap(key, secret.Span, wrapped);
+        AesKeyWrap.Wrap(key.Span, secret.Span, wrapped);
         return new WrappedSecret(keyId, Algorithm, Thumbprint(key), wrapped);
     }
 
@@ -69,7 +69,7 @@ internal static class AesKeyFile
         }
 
         var secret = new SecretMemory(byteCount);
-        if (!AesKeyWrap.TryUnwrap(key, wrapped.Ciphertext.Span, secret.Span))
+        if (!AesKeyWrap.TryUnwrap(key.Span, wrapped.Ciphertext.Span, secret.Span))
         {
             secret.Dispose();
             throw new VDiskException(FailureKind.Damaged, "the wrapped secret fails its integrity check", wrapped.KeyId,
