@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
-using VDiskCrypt.Core;
 using X86Aes = System.Runtime.Intrinsics.X86.Aes;
 
 namespace VDiskCrypt.Crypto;
@@ -13,7 +12,10 @@ internal sealed class AesNiXtsKernel : AesXtsKernel
 
     public override bool IsSupported => X86Aes.IsSupported && Pclmulqdq.IsSupported;
 
-    public override AesXtsTransform Create(ReadOnlySpan<byte> key) => new Transform(key);
+    public override AesXtsTransform Create(ReadOnlySpan<byte> key) => Create(new XtsRoundKeys(key));
+
+    /// <summary>Takes the round keys over: the transform's Dispose wipes them.</summary>
+    public static AesXtsTransform Create(XtsRoundKeys keys) => new Transform(keys);
 
     /// <summary>A direction of the cipher; a struct, so that each direction gets machine code of its own.</summary>
     private interface IDirection
@@ -53,25 +55,19 @@ internal sealed class AesNiXtsKernel : AesXtsKernel
     {
         private const int Lanes = 8;
 
-        private readonly SecretMemory _schedule;
+        private readonly XtsRoundKeys _keys;
         private readonly byte* _encryptionKeys;
         private readonly byte* _decryptionKeys;
         private readonly byte* _tweakKeys;
         private readonly int _roundCount;
 
-        public Transform(ReadOnlySpan<byte> key)
+        public Transform(XtsRoundKeys keys)
         {
-            const int Part = AesKeySchedule.LargestByteCount;
-            int half = key.Length / 2;
-            _roundCount = AesKeySchedule.RoundCount(half);
-            _schedule = new SecretMemory(3 * Part);
-            Span<byte> schedule = _schedule.Span;
-            AesKeySchedule.Expand(key[..half], schedule[..Part]);
-            AesKeySchedule.Invert(schedule[..Part], schedule[Part..(2 * Part)], _roundCount);
-            AesKeySchedule.Expand(key[half..], schedule[(2 * Part)..]);
-            _encryptionKeys = (byte*)_schedule.Address;
-            _decryptionKeys = _encryptionKeys + Part;
-            _tweakKeys = _decryptionKeys + Part;
+            _keys = keys;
+            _roundCount = keys.RoundCount;
+            _encryptionKeys = keys.Encryption;
+            _decryptionKeys = keys.Decryption;
+            _tweakKeys = keys.Tweak;
         }
 
         public override void TransformUnits(
@@ -122,7 +118,7 @@ internal sealed class AesNiXtsKernel : AesXtsKernel
             }
         }
 
-        public override void Dispose() => _schedule.Dispose();
+        public override void Dispose() => _keys.Dispose();
 
         private Vector128<byte> EncryptBlock(Vector128<byte> state)
         {

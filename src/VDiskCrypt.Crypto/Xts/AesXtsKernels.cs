@@ -12,7 +12,8 @@ public static class AesXtsKernels
 
     private static readonly AesXtsKernel Fallback = new PlatformXtsKernel();
 
-    private static readonly AesXtsKernel[] Known = [new AesNiXtsKernel(), new ArmXtsKernel(), Fallback];
+    private static readonly AesXtsKernel[] Known = 
+        [new VaesXtsKernel(512), new VaesXtsKernel(256), new AesNiXtsKernel(), new ArmXtsKernel(), Fallback];
 
     private static readonly Lazy<AesXtsKernel> Chosen = new(
         () => Choose(Environment.GetEnvironmentVariable(EnvironmentVariable), Known, Fallback));
