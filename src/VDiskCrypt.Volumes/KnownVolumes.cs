@@ -19,7 +19,7 @@ internal sealed class KnownVolumes(string folder)
 
         Directory.CreateDirectory(folder);
         File.WriteAllBytes(PathOf(uuid), []);
-        HostFolder.Flush(folder);
+        HostFile.FsyncDirectory(PathOf(uuid));
     }
 
     /// <summary>The UUID comes from the header: it becomes a file name only when it is a UUID.</summary>

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
 using VDiskCrypt.Core;
+using VDiskCrypt.Fuse;
 using VDiskCrypt.Volumes;
 
 namespace VDiskCrypt.Cli;
@@ -61,7 +62,7 @@ internal sealed class MountCommand
         }
 
         MountRequest request = Request(parsed);
-        MountPoint.Prepare(request.MountPoint);
+        MakeMountPoint(request.MountPoint);
         if (parsed.GetValue(_foreground))
         {
             using UnlockedVolume unlocked = ForegroundUnlock.InChild();
@@ -91,6 +92,25 @@ internal sealed class MountCommand
             unlocked.Document["log"] = request.LogPath;
             report.Result(unlocked.Document, [.. unlocked.Lines, $"{request.Image} is mounted at {request.MountPoint}"]);
         }
+    }
+
+    /// <summary>Everything about the mount point that can be refused is, before a passphrase is asked for or an image made.</summary>
+    private static void MakeMountPoint(string path)
+    {
+        try
+        {
+            Directory.CreateDirectory(path);
+        }
+        catch (IOException)
+        {
+            // Something is there: a file, or the mount of a dead daemon. The check below tells.
+        }
+        catch (UnauthorizedAccessException error)
+        {
+            throw new VDiskException(FailureKind.NotPermitted, "the mount point cannot be made", path, "name a folder of your own", error);
+        }
+
+        FuseMounts.PrepareMountPoint(path);
     }
 
     private UnlockedVolume Unlock(ParseResult parsed)

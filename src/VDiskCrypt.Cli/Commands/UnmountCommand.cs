@@ -33,11 +33,6 @@ internal sealed class UnmountCommand
         bool lazy = parsed.GetValue(_lazy);
         using ControlClient? client = ControlClient.Find(target);
         string mountPoint = client?.State.Request.MountPoint ?? Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
-        if (client is null && !FuseMounts.IsOurs(mountPoint))
-        {
-            throw new VDiskException(FailureKind.NotFound, "no volume is mounted there", mountPoint, "see `vdiskcrypt status`");
-        }
-
         FuseMounts.Unmount(mountPoint, lazy);
         if (client is not null && !lazy)
         {

@@ -21,19 +21,12 @@ public struct statx_t
 
 public static unsafe partial class Libc
 {
-    public const int O_RDONLY = 0;
-    public const int O_DIRECTORY = 0x10000;
-    public const int O_CLOEXEC = 0x80000;
     public const int AT_FDCWD = -100;
     public const int AT_SYMLINK_NOFOLLOW = 0x100;
     public const uint STATX_BASIC_STATS = 0x7ff;
 
     [LibraryImport(Library, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int statx(int directory, string path, int flags, uint mask, out statx_t result);
-
-    /// <summary>open(2) of what exists; the call has a third argument only when it creates.</summary>
-    [LibraryImport(Library, EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    public static partial int open_path(string path, int flags);
 
     [LibraryImport(Library)]
     public static partial uint geteuid();

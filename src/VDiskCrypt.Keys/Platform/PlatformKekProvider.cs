@@ -38,7 +38,7 @@ public sealed class PlatformKekProvider : IKekProvider, IKekCreation, IKekOnHost
         {
             // Two first uses at once: one rename wins, and both then wrap with the winner's key.
             File.Move(partial, Path.Combine(folder, CurrentFile), overwrite: false);
-            HostFolder.Flush(folder);
+            HostFile.FsyncDirectory(Path.Combine(folder, CurrentFile));
             return true;
         }
         catch (IOException) when (File.Exists(Path.Combine(folder, CurrentFile)))

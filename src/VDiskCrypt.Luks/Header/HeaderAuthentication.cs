@@ -24,6 +24,10 @@ public static class HeaderAuthentication
 
     private static ReadOnlySpan<byte> KeyInfo => "vdiskcrypt luks2 header authentication v1"u8;
 
+    /// <summary>Whether a header carries a code at all; whether it fits only the volume key can tell.</summary>
+    public static bool IsPresent(LuksHeader header) => header.Tokens.Any(token =>
+        token.Type == TokenType && token.Content.ContainsKey(CodeMember));
+
     /// <summary>The code of a header as it stands.</summary>
     public static byte[] Compute(LuksHeader header, SecretMemory volumeKey) => Compute(header.Json, volumeKey);
 
