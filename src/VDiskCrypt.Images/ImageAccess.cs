@@ -4,5 +4,8 @@ namespace VDiskCrypt.Images;
 public enum ImageAccess
 {
     ReadOnly,
+
+    /// <summary>Read-only and without a lock: to look at an image that may be in use.</summary>
+    Inspect,
     ReadWrite,
 }

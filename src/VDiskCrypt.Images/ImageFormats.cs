@@ -46,8 +46,8 @@ public static class ImageFormats
     /// </param>
     public static DiskImage Open(string path, ImageAccess access, ImageFormat? expected = null)
     {
-        HostFile file = HostFile.Open(path, access == ImageAccess.ReadOnly ? HostFileMode.ReadOnly : HostFileMode.ReadWrite);
-        return Guarded(file, imageLock => OpenCore(file, imageLock, expected));
+        HostFile file = HostFile.Open(path, access == ImageAccess.ReadWrite ? HostFileMode.ReadWrite : HostFileMode.ReadOnly);
+        return Guarded(file, access != ImageAccess.Inspect, imageLock => OpenCore(file, imageLock, expected));
     }
 
     /// <summary>
@@ -61,7 +61,7 @@ public static class ImageFormats
         HostFile file = HostFile.Open(path, HostFileMode.CreateNew);
         try
         {
-            return Guarded(file, imageLock =>
+            return Guarded(file, locks: true, imageLock =>
             {
                 CreateCore(file, format, diskByteSize, options);
                 HostFile.FsyncDirectory(path);
@@ -163,11 +163,11 @@ public static class ImageFormats
     }
 
     /// <summary>Locks the file, runs the action, and closes the file where it fails, with the file's name put into the failure.</summary>
-    private static DiskImage Guarded(HostFile file, Func<ImageLock, DiskImage> open)
+    private static DiskImage Guarded(HostFile file, bool locks, Func<ImageLock, DiskImage> open)
     {
         try
         {
-            return open(ImageLock.Acquire(file));
+            return open(locks ? ImageLock.Acquire(file) : ImageLock.None(file));
         }
         catch (VDiskException failure)
         {

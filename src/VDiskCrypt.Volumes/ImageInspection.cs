@@ -30,7 +30,7 @@ public sealed class ImageInspection : IDisposable
     /// <exception cref="VDiskException">As the image says; when it holds no volume, what it holds instead.</exception>
     public static ImageInspection Open(ImageReference reference)
     {
-        DiskImage image = ImageFormats.Open(reference.Path, ImageAccess.ReadOnly);
+        DiskImage image = ImageFormats.Open(reference.Path, ImageAccess.Inspect);
         try
         {
             var headerLock = new ImageHeaderLock(image.File);

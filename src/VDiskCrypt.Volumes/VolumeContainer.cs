@@ -45,11 +45,8 @@ public sealed partial class VolumeContainer : IDisposable
     /// </exception>
     public static VolumeContainer Open(ImageReference reference, VolumeAccess access, string knownVolumesFolder)
     {
-        DiskImage image = ImageFormats.Open(reference.Path, access switch
-        {
-            VolumeAccess.ReadWrite => ImageAccess.ReadWrite,
-            _ => ImageAccess.ReadOnly,
-        });
+        DiskImage image = ImageFormats.Open(
+            reference.Path, access == VolumeAccess.ReadWrite ? ImageAccess.ReadWrite : ImageAccess.ReadOnly);
         List<string> notices = [.. image.Notices];
         try
         {

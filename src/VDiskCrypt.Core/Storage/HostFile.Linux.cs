@@ -39,7 +39,7 @@ public sealed unsafe partial class HostFile
     /// <summary>Device and inode number, which name the file whatever its path; used to find who holds it.</summary>
     internal (uint DeviceMajor, uint DeviceMinor, ulong Inode) Identity()
     {
-        Libc.statx_buffer status = Status(_handle, Name);
+        statx_t status = Status(_handle, Name);
         return (status.stx_dev_major, status.stx_dev_minor, status.stx_ino);
     }
 
@@ -99,10 +99,9 @@ public sealed unsafe partial class HostFile
         }
     }
 
-    private static Libc.statx_buffer Status(SafeFileHandle handle, string name)
+    private static statx_t Status(SafeFileHandle handle, string name)
     {
-        Libc.statx_buffer status;
-        if (Libc.statx(handle, "", Libc.AT_EMPTY_PATH, Libc.STATX_BASIC_STATS, &status) != 0)
+                if (Libc.statx(handle, "", Libc.AT_EMPTY_PATH, Libc.STATX_BASIC_STATS, out statx_t status) != 0)
         {
             throw HostError.FromErrno(Marshal.GetLastPInvokeError(), "look at the file", name);
         }

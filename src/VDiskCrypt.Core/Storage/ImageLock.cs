@@ -39,6 +39,9 @@ public sealed unsafe class ImageLock : IDisposable
     /// <summary>False where the host's filesystem has no locks: nothing keeps another process out.</summary>
     public bool IsHeld { get; }
 
+    /// <summary>No lock at all, for looking at what may be in use: what is read may be changing.</summary>
+    public static ImageLock None(HostFile file) => new(file, isHeld: true);
+
     /// <summary>Locks for reading where the file is open read-only, for writing otherwise.</summary>
     /// <exception cref="VDiskException">InUse, with the holder where it can be found.</exception>
     public static ImageLock Acquire(HostFile file)

@@ -80,7 +80,7 @@ public static unsafe partial class Libc
     public static partial int ioctl_block(SafeHandle fd, nuint request, void* value);
 
     [LibraryImport(Library, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    public static partial int statx(SafeHandle fd, string path, int flags, uint mask, statx_buffer* buffer);
+    public static partial int statx(SafeHandle fd, string path, int flags, uint mask, out statx_t buffer);
 
     /// <summary>struct iovec (the bare name is reserved by the C# language).</summary>
     [StructLayout(LayoutKind.Sequential)]
@@ -99,16 +99,5 @@ public static unsafe partial class Libc
         public long l_start;
         public long l_len;
         public int l_pid;
-    }
-
-    /// <summary>struct statx, the fields used here; the same on every architecture.</summary>
-    [StructLayout(LayoutKind.Explicit, Size = 256)]
-    public struct statx_buffer
-    {
-        [FieldOffset(0x1C)] public ushort stx_mode;
-        [FieldOffset(0x20)] public ulong stx_ino;
-        [FieldOffset(0x28)] public ulong stx_size;
-        [FieldOffset(0x88)] public uint stx_dev_major;
-        [FieldOffset(0x8C)] public uint stx_dev_minor;
     }
 }

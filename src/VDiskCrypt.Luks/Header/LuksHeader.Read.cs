@@ -9,7 +9,7 @@ public sealed partial class LuksHeader
     /// <param name="device">The device that holds the header.</param>
     /// <param name="headerLock">Kept for updates as well.</param>
     /// <exception cref="VDiskException">
-    /// Damaged: both copies are. Unsupported: it is LUKS1, BitLocker or something else that has a name. NotFound: nothing
+    /// Damaged: both copies are. Unsupported: it is LUKS1, BitLocker or something else that has a name. Damaged, too: nothing
     /// that is recognised.
     /// </exception>
     public static LuksHeader Read(IBlockDevice device, IHeaderLock? headerLock = null)

@@ -62,11 +62,11 @@ internal static class VolumeSignature
             : null;
         return other is null
             ? new VDiskException(
-                FailureKind.NotFound, "there is no LUKS2 header, and nothing else that is recognised", Where,
+                FailureKind.Damaged, "there is no LUKS2 header, and nothing else that is recognised", Where,
                 "check the image and the partition; a VeraCrypt volume looks like this and is opened by VeraCrypt "
                 + "or cryptsetup open --type tcrypt --veracrypt")
             : new VDiskException(
-                FailureKind.NotFound, $"there is no LUKS2 header: the volume begins with {other}", Where,
+                FailureKind.Unsupported, $"there is no LUKS2 header: the volume begins with {other}", Where,
                 "check the image and the partition");
     }
 
