@@ -1,0 +1,65 @@
+using System.Runtime.InteropServices;
+using VDiskCrypt.Core;
+using VDiskCrypt.Interop.Linux;
+using VDiskCrypt.Interop.Linux.Fuse;
+
+namespace VDiskCrypt.Fuse;
+
+/// <summary>
+/// A descriptor of /dev/fuse. A clone is a second descriptor on the same connection with a list of requests in
+/// progress of its own, so that workers do not meet on one lock; a reply goes to the descriptor its request came from.
+/// </summary>
+internal sealed unsafe class FuseDevice(int fd) : IDisposable
+{
+    public const string Path = "/dev/fuse";
+
+    private int _fd = fd;
+
+    public int Descriptor => _fd;
+
+    public static FuseDevice Open()
+    {
+        int fd = Libc.open_device(Path, DeviceOpenFlags.O_RDWR | DeviceOpenFlags.O_CLOEXEC);
+        if (fd >= 0)
+        {
+            return new FuseDevice(fd);
+        }
+
+        int errno = Marshal.GetLastPInvokeError();
+        throw errno is FuseErrno.EACCES or FuseErrno.EPERM
+            ? new VDiskException(
+                FailureKind.NotPermitted, "this user may not open the FUSE device", Path,
+                "udev gives it mode 0666: as root, chmod 666 /dev/fuse; in a container, pass the device and its cgroup permission")
+            : new VDiskException(
+                FailureKind.Unsupported, $"the FUSE device cannot be opened: {Marshal.GetPInvokeErrorMessage(errno)}", Path,
+                "load the kernel module (modprobe fuse); in a container, pass --device /dev/fuse");
+    }
+
+    /// <summary>A clone, or null where the device may not be opened again (then the original serves).</summary>
+    public FuseDevice? TryClone()
+    {
+        int clone = Libc.open_device(Path, DeviceOpenFlags.O_RDWR | DeviceOpenFlags.O_CLOEXEC);
+        if (clone < 0)
+        {
+            return null;
+        }
+
+        uint original = (uint)_fd;
+        if (Libc.ioctl_device(clone, FuseConstants.FUSE_DEV_IOC_CLONE, &original) != 0)
+        {
+            _ = Libc.close(clone);
+            return null;
+        }
+
+        return new FuseDevice(clone);
+    }
+
+    public void Dispose()
+    {
+        int fd = Interlocked.Exchange(ref _fd, -1);
+        if (fd >= 0)
+        {
+            _ = Libc.close(fd);
+        }
+    }
+}
