@@ -17,6 +17,11 @@ public static class FuseMounts
     public static IReadOnlyList<FuseMount> List() =>
         [.. MountTable.Read().Where(IsOurs).Select(entry => new FuseMount(entry.MountPoint, entry.Source))];
 
+    /// <summary>Checks that a path can be mounted on; what a dead server left mounted there is taken off.</summary>
+    /// <returns>The absolute path without symbolic links.</returns>
+    /// <exception cref="VDiskException">NotFound, Usage (no directory, or not empty), InUse (something live is mounted there).</exception>
+    public static string PrepareMountPoint(string path) => MountPoint.Prepare(path, allowEntries: false);
+
     /// <summary>Takes a mount off. Data that the kernel still holds are written first.</summary>
     /// <param name="mountPoint">Where it is.</param>
     /// <param name="lazy">Take it out of sight at once, and end it when the last open file is closed.</param>

@@ -26,10 +26,4 @@ public static unsafe partial class Libc
 
     [LibraryImport(Library, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int statx(int directory, string path, int flags, uint mask, out statx_t result);
-
-    [LibraryImport(Library)]
-    public static partial uint geteuid();
-
-    [LibraryImport(Library)]
-    public static partial uint getegid();
 }

@@ -33,7 +33,7 @@ public static class RecoveryKey
                 check = NextCheck(check, value);
             }
 
-            characters[GroupLength - 1] = (byte)Alphabet[check];
+            characters[GroupLength - 1] = (byte)Alphabet[NextCheck(check, 0)];
             if (group < GroupCount - 1)
             {
                 target[(group * (GroupLength + 1)) + GroupLength] = (byte)'-';
@@ -78,7 +78,7 @@ public static class RecoveryKey
             {
                 check = NextCheck(check, value);
             }
-            else if (check != value && wrongGroup == 0)
+            else if (NextCheck(check, 0) != value && wrongGroup == 0)
             {
                 wrongGroup = group + 1;
             }
@@ -104,7 +104,8 @@ public static class RecoveryKey
 
     /// <summary>
     /// One step of a checksum over GF(32) (multiply by the generator 2 modulo x^5+x^2+1, add): any single wrong
-    /// character and any swap of two neighbours change the result.
+    /// character changes the result, and so does any swap of two neighbours: each place has a weight of its own, the check
+    /// character, for which one more step is taken, among them.
     /// </summary>
     private static int NextCheck(int check, int value)
     {
