@@ -117,14 +117,14 @@ public static class VolumeCreation
             IKekProvider provider = providers.For(key);
             if (provider is IKekCreation creation && creation.EnsureExists(key, CancellationToken.None))
             {
-                notices.Add($"made the key encryption key {key}; back it up: {(provider as IKekOnHost)?.PathOf(key)}");
+                notices.Add($"a new key encryption key was made, {Where(provider, key)}; back it up");
             }
 
             if (provider is IKekOnHost host && !OperatingSystem.IsWindows()
                 && HostStatus.OnSameDisk(host.PathOf(key), System.IO.Path.GetDirectoryName(options.Path)!))
             {
-                notices.Add($"{key} lies on the same disk as the image: whoever has the stolen disk has both. "
-                    + "Use a passphrase, a key file on another medium, or a KEK elsewhere against that");
+                notices.Add($"the key encryption key, {Where(provider, key)}, lies on the same disk as the image: a stolen disk is not "
+                    + "protected. Use --passphrase-file, or --kek file:PATH on another medium, against that");
             }
 
             SecretMemory secret = SecretMemory.Random(SecretByteCount);
@@ -133,6 +133,8 @@ public static class VolumeCreation
 
         return wrapped;
     }
+
+    private static string Where(IKekProvider provider, KekUri key) => provider is IKekOnHost host ? host.PathOf(key) : key.ToString();
 
     private static string Fill(
         IBlockDevice disk, VolumeCreationOptions options, SecretMemory volumeKey, List<WrappedKey> wrapped, SecretMemory? recoveryKey)

@@ -33,7 +33,7 @@ internal sealed class InfoCommand
         var partitions = new JsonArray();
         foreach (Partition partition in image.Partitions)
         {
-            partitions.Add(new JsonObject
+            partitions.Add((JsonNode)new JsonObject
             {
                 ["number"] = partition.Number,
                 ["name"] = partition.Name,
@@ -47,7 +47,7 @@ internal sealed class InfoCommand
         var volumes = new JsonArray();
         foreach ((int? partition, LuksHeader header) in image.Volumes)
         {
-            volumes.Add(Document(partition, header));
+            volumes.Add((JsonNode)Document(partition, header));
             lines.AddRange(Lines(partition, header));
         }
 

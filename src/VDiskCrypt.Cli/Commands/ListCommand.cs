@@ -91,7 +91,7 @@ internal sealed class ListCommand
                     : [new VolumeEntry(path.Path, target)];
                 JsonObject[] documents = [.. entries.Select(entry => Document(tree, path.Path, entry))];
                 lines.AddRange(documents.Select(entry => parsed.GetValue(_long) ? Line(entry) : (string)entry["name"]!));
-                folders.Add(new JsonObject { ["path"] = argument, ["entries"] = new JsonArray(documents) });
+                folders.Add((JsonNode)new JsonObject { ["path"] = argument, ["entries"] = new JsonArray(documents) });
             });
         }
 

@@ -58,7 +58,7 @@ internal sealed class StatusCommand
             MountState? before = previous?.Find(other => other.ProcessId == state.ProcessId);
             long readRate = before is null ? 0 : state.ReadByteCount - before.ReadByteCount;
             long writeRate = before is null ? 0 : state.WrittenByteCount - before.WrittenByteCount;
-            mounts.Add(Document(state, readRate, writeRate));
+            mounts.Add((JsonNode)Document(state, readRate, writeRate));
             lines.Add($"{state.Request.MountPoint}  {state.Request.Image}{(state.Request.Partition is { } n ? $"#{n}" : "")}"
                 + $"{(state.Request.ReadOnly ? "  read-only" : "")}  pid {state.ProcessId}  {state.Transport}");
             lines.Add($"  read {ByteSize.Format(state.ReadByteCount)}, written {ByteSize.Format(state.WrittenByteCount)}, {state.RequestCount} requests"
