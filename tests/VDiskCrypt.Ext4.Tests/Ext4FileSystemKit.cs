@@ -80,7 +80,10 @@ internal sealed class Ext4Image : IDisposable
     public void AssertClean()
     {
         ToolResult result = ExternalTool.Run("e2fsck", "-fn", FullPath);
-        Assert.True(result.ExitCode == 0 && !result.Output.Contains("? no"), result.Output + result.Error);
+        // A tree that e2fsck would pack better is no error: the kernel leaves such trees too.
+        IEnumerable<string> complaints = result.Output.Split('\n').Where(line =>
+            line.Contains("? no") && !line.Contains("could be narrower") && !line.Contains("could be shorter"));
+        Assert.True(result.ExitCode == 0 && !complaints.Any(), result.Output + result.Error);
     }
 
     public string Debugfs(string command) => ExternalTool.Run("debugfs", "-R", command, FullPath).Succeeded().Output;

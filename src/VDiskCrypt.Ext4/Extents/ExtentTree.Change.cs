@@ -71,6 +71,8 @@ internal sealed partial class ExtentTree
                 position = pieceEnd;
             }
 
+            path.Release();
+            Collapse(handle, inode);
             return true;
         }
         finally
@@ -90,14 +92,11 @@ internal sealed partial class ExtentTree
             {
                 Descend(path, inode, last);
                 int index = path.Index(path.Depth);
-                if (index < 0)
-                {
-                    return RemoveOutcome.Done;
-                }
-
-                Mapping extent = ReadExtent(inode, path.Node(path.Depth), index);
+                Mapping extent = index < 0 ? default : ReadExtent(inode, path.Node(path.Depth), index);
                 if (extent.End <= first)
                 {
+                    path.Release();
+                    Collapse(handle, inode);
                     return RemoveOutcome.Done;
                 }
 

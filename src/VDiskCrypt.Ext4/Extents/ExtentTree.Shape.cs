@@ -138,6 +138,27 @@ internal sealed partial class ExtentTree
         }
     }
 
+    /// <summary>While the root leads to a single node whose entries fit into the root, they move there.</summary>
+    private void Collapse(TransactionHandle handle, Inode inode)
+    {
+        var root = new ExtentNodeOnDisk(inode.Block);
+        while (root.Depth > 0 && root.Count == 1)
+        {
+            using MetadataBlock block = LoadNode(inode, root.Child(0), root.Depth - 1);
+            var node = new ExtentNodeOnDisk(block.Bytes);
+            if (node.Count > ExtentNodeOnDisk.RootCapacity)
+            {
+                return;
+            }
+
+            node.Entries(0, node.Count).CopyTo(root.Entries(0, node.Count));
+            root.Count = node.Count;
+            root.Depth--;
+            _allocator.FreeMetadata(handle, block.Number, 1);
+            inode.Blocks512 -= Math.Min(inode.Blocks512, 1UL << (_geometry.BlockBits - 9));
+        }
+    }
+
     /// <summary>The keys above a node follow its first entry.</summary>
     private void FixKeys(TransactionHandle handle, ExtentPath path, Inode inode, int level)
     {
