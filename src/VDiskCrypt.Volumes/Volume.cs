@@ -44,7 +44,7 @@ public sealed class Volume : IDisposable
     {
         _fileSystem = Ext4FileSystem.Open(_device, new Ext4Options { ReadOnly = options.ReadOnly || _device.IsReadOnly, Discard = options.Discard });
         _notices.AddRange(_fileSystem.Notices);
-        return (IFileSystem)(object)_fileSystem;
+        return _fileSystem;
     }
 
     /// <exception cref="VDiskException">What could not be written any more.</exception>
