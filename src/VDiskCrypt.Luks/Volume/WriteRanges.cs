@@ -114,8 +114,19 @@ internal sealed class WriteRanges
         }
     }
 
-    private bool OverlapsExclusiveLocked(long start, long end) =>
-        _exclusive.Exists(range => range.Start < end && start < range.End);
+    private bool OverlapsExclusiveLocked(long start, long end)
+    {
+        // A loop, since a lambda would allocate for each request.
+        foreach ((long rangeStart, long rangeEnd) in _exclusive)
+        {
+            if (rangeStart < end && start < rangeEnd)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     /// <summary>A cache line of its own for each.</summary>
     [System.Runtime.InteropServices.StructLayout(System.Runtime.InteropServices.LayoutKind.Sequential, Size = 64)]
