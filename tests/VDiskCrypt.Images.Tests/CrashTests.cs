@@ -12,7 +12,11 @@ public sealed class CrashTests
     private const int DiskByteSize = 10 << 20;
     private const int Sector = 512;
 
-    private sealed record DiskEvent(int OperationCount, long ByteOffset, byte[]? Written);
+    /// <summary>A write and where in the trace it began and, if it was forced to the medium, ended; or, without bytes, a flush.</summary>
+    private sealed record DiskEvent(int OperationCount, long ByteOffset, byte[]? Written)
+    {
+        public int? DurableAt { get; set; }
+    }
 
     [Theory]
     [InlineData(ImageFormat.VhdDynamic, 1)]
@@ -165,6 +169,7 @@ public sealed class CrashTests
                 events.Add(new DiskEvent(file.Operations.Count, byteOffset, bytes));
                 bool isForced = random.Next(10) == 0;
                 image.Write(byteOffset, bytes, isForced);
+                events[^1].DurableAt = isForced ? file.Operations.Count : null;
                 if (random.Next(4) == 0)
                 {
                     image.Flush();
@@ -194,9 +199,12 @@ public sealed class CrashTests
         image.Read(0, read);
         durable.AsSpan().Clear();
         int lastFlush = events.FindLastIndex(e => e.Written is null && e.OperationCount <= cut);
-        foreach (DiskEvent write in events.Take(lastFlush + 1).Where(e => e.Written is not null))
+        for (int i = 0; i < events.Count; i++)
         {
-            write.Written!.CopyTo(durable, write.ByteOffset);
+            if (events[i].Written is byte[] written && (i < lastFlush || events[i].DurableAt <= cut))
+            {
+                written.CopyTo(durable, events[i].ByteOffset);
+            }
         }
 
         if (except is Range range)

@@ -43,6 +43,13 @@ internal static class PowerCut
             return;
         }
 
+        if (write.IsDurable)
+        {
+            // Forced to the medium, and it alone: what was written before it may still be lost.
+            file.Apply(write);
+            return;
+        }
+
         // Each unit on its own, as a disk with a cache may do it; half the time the write is whole or gone.
         bool isTorn = random.Next(2) == 0;
         bool isKept = random.NextDouble() < keep;

@@ -5,7 +5,7 @@ namespace VDiskCrypt.Images.Tests;
 /// <summary>One change of a simulated file.</summary>
 internal abstract record FileOperation
 {
-    public sealed record Write(long ByteOffset, byte[] Bytes) : FileOperation;
+    public sealed record Write(long ByteOffset, byte[] Bytes, bool IsDurable = false) : FileOperation;
 
     public sealed record Zero(long ByteOffset, long ByteCount) : FileOperation;
 
@@ -113,16 +113,8 @@ internal sealed class SimulatedFile : IHostFile
         }
     }
 
-    public void Write(long byteOffset, ReadOnlySpan<byte> source, bool forceUnitAccess = false)
-    {
-        Perform(new FileOperation.Write(byteOffset, source.ToArray()));
-        if (forceUnitAccess)
-        {
-            // A simulated disk without FUA: the flush makes more durable than was asked for, which a test that relies on
-            // it would not notice, so the tests of forced writes look at the trace instead.
-            Flush();
-        }
-    }
+    public void Write(long byteOffset, ReadOnlySpan<byte> source, bool forceUnitAccess = false) =>
+        Perform(new FileOperation.Write(byteOffset, source.ToArray(), forceUnitAccess));
 
     public void Flush() => Perform(new FileOperation.Flush());
 
