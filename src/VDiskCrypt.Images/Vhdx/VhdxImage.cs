@@ -60,25 +60,29 @@ internal sealed partial class VhdxImage : BlockMappedImage
         var notices = new List<string>();
         VhdxHeaderPair headers = VhdxHeaderPair.Read(file, notices);
         IReadOnlyList<VhdxLogEntry> sequence = VhdxLogReplay.FindActiveSequence(file, headers.Current, notices);
-        if (file.IsReadOnly)
+        IHostFile replayed = file;
+        if (sequence.Count > 0)
         {
+            // Everything is checked as it will be after the replay, before the replay changes the file.
             var view = new VhdxReplayedView(file);
             VhdxLogReplay.Replay(sequence, view);
-            file = sequence.Count > 0 ? view : file;
+            replayed = view;
+            notices.Add($"the VHDX log was replayed ({sequence.Count} entries): the image had not been closed");
         }
-        else if (headers.Current.LogId != Guid.Empty)
+
+        VhdxRegionTable regions = VhdxRegionTable.Read(replayed, headers.Current, notices);
+        VhdxMetadata metadata = VhdxMetadata.Read(replayed, regions.Metadata);
+        VhdxBat bat = VhdxBat.Read(replayed, regions, headers.Current, metadata);
+        if (file.IsReadOnly)
+        {
+            return new VhdxImage(replayed, headers, regions, metadata, bat, notices);
+        }
+
+        if (headers.Current.LogId != Guid.Empty)
         {
             ReplayIntoFile(file, headers, sequence);
         }
 
-        if (sequence.Count > 0)
-        {
-            notices.Add($"the VHDX log was replayed ({sequence.Count} entries): the image had not been closed");
-        }
-
-        VhdxRegionTable regions = VhdxRegionTable.Read(file, headers.Current, notices);
-        VhdxMetadata metadata = VhdxMetadata.Read(file, regions.Metadata);
-        VhdxBat bat = VhdxBat.Read(file, regions, headers.Current, metadata);
         return new VhdxImage(file, headers, regions, metadata, bat, notices);
     }
 
@@ -92,6 +96,7 @@ internal sealed partial class VhdxImage : BlockMappedImage
         }
 
         _headers.Update(_headers.Current with { FileWriteId = NewId(), DataWriteId = NewId() });
+        _regions.RepairCopy(File);
     }
 
     protected override long AllocateBlock(int block)

@@ -15,6 +15,9 @@ internal sealed class VhdxRegionTable
     private const int EntryByteSize = 32;
     private const int EntriesOffset = 16;
 
+    private byte[]? _validCopy;
+    private long _damagedCopyOffset;
+
     private VhdxRegionTable(VhdxRegion bat, VhdxRegion metadata, IReadOnlyList<VhdxRegion> all)
     {
         Bat = bat;
@@ -49,9 +52,27 @@ internal sealed class VhdxRegionTable
             notices.Add($"VHDX region table {(firstIsValid ? 2 : 1)} is damaged; the other copy is used");
         }
 
-        return Parse(
+        VhdxRegionTable table = Parse(
             firstIsValid ? first : second,
             firstIsValid ? VhdxFormat.FirstRegionTableOffset : VhdxFormat.SecondRegionTableOffset, header, file.ByteLength);
+        if (!firstIsValid || !secondIsValid)
+        {
+            table._validCopy = firstIsValid ? first : second;
+            table._damagedCopyOffset = firstIsValid ? VhdxFormat.SecondRegionTableOffset : VhdxFormat.FirstRegionTableOffset;
+        }
+
+        return table;
+    }
+
+    /// <summary>Writes the valid copy over the one that was found damaged; durable on return.</summary>
+    public void RepairCopy(IHostFile file)
+    {
+        if (_validCopy is not null)
+        {
+            file.Write(_damagedCopyOffset, _validCopy);
+            file.Flush();
+            _validCopy = null;
+        }
     }
 
     public static void Write(Span<byte> destination, ReadOnlySpan<VhdxRegion> regions)

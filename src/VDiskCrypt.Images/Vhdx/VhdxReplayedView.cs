@@ -3,15 +3,15 @@ using VDiskCrypt.Core;
 namespace VDiskCrypt.Images.Vhdx;
 
 /// <summary>
-/// A file as it will be after its log is replayed, without changing it: for opening read-only. The changed sectors are
-/// held in memory, at most as many as the log has; zeroed ranges are remembered.
+/// A file as it will be after its log is replayed, without changing it: for opening read-only, and for checking what a
+/// replay brings in before it is made. The changed sectors are held in memory, at most as many as the log has.
 /// </summary>
 internal sealed class VhdxReplayedView(IHostFile file) : IHostFile, IVhdxReplayTarget
 {
     private const int Sector = VhdxFormat.LogSectorByteSize;
 
-    /// <summary>Each read looks at all of them; a writer that clears a new table needs one.</summary>
-    private const int LargestZeroRangeCount = 4096;
+    /// <summary>Each read looks at all of them. Known writers clear a table with one.</summary>
+    private const int LargestZeroRangeCount = 16384;
 
     private readonly Dictionary<long, byte[]> _sectors = [];
     private readonly List<(long Start, long End)> _zeroRanges = [];
@@ -30,8 +30,7 @@ internal sealed class VhdxReplayedView(IHostFile file) : IHostFile, IVhdxReplayT
         if (_zeroRanges.Count == LargestZeroRangeCount)
         {
             throw VDiskException.Unsupported(
-                "VHDX log", $"more than {LargestZeroRangeCount} zeroed ranges in an image that is opened read-only",
-                "open it for writing once, which replays the log");
+                "VHDX log", $"more than {LargestZeroRangeCount} zeroed ranges");
         }
 
         // A sector that is written later shows again, one written before does not.
