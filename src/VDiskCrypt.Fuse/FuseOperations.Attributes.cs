@@ -52,8 +52,20 @@ internal sealed partial class FuseOperations
             return;
         }
 
-        FileSystemError error = self._fileSystem.SetAttributes(
-            Inode(self, request), change, out InodeAttributes attributes);
+        ulong inode = Inode(self, request);
+        InodeAttributes attributes = default;
+        FileSystemError error = FileSystemError.None;
+        if ((change.Fields & (AttributeFields.UserId | AttributeFields.GroupId)) != 0)
+        {
+            // With FUSE_HANDLE_KILLPRIV_V2 a change of owner takes the set-user-id and set-group-id bits away without
+            // the kernel's asking for it, but never from a directory, where they mean something else.
+            error = self._fileSystem.GetAttributes(inode, out attributes);
+            change.Fields |= UnixMode.IsDirectory(attributes.Mode) ? 0 : AttributeFields.KillPrivileges;
+        }
+
+        error = error == FileSystemError.None
+            ? self._fileSystem.SetAttributes(inode, change, out attributes)
+            : error;
         self.ReplyAttributes(request, error, attributes);
     }
 

@@ -94,6 +94,14 @@ internal sealed partial class FuseOperations
 
     public static void Seek(FuseOperations self, FuseRequest request, RequestCounters counters)
     {
+        if (self._writebackCache)
+        {
+            // The kernel does not write its dirty pages before it asks, so holes would be reported where data wait, and
+            // a copy would lose them. After ENOSYS it takes every file as data from start to end.
+            request.Fail(FuseErrno.ENOSYS);
+            return;
+        }
+
         fuse_lseek_in argument = request.ArgumentAs<fuse_lseek_in>();
         if (argument.whence is not (FuseConstants.SEEK_DATA or FuseConstants.SEEK_HOLE))
         {

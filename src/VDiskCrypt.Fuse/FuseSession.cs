@@ -62,10 +62,11 @@ public sealed class FuseSession
         }
 
         string path = VDiskCrypt.Fuse.MountPoint.Prepare(mountPoint, options.AllowNonEmptyMountPoint);
-        FuseDevice device = KernelMount.Create(path, options.ReadOnly || fileSystem.IsReadOnly, root.Mode, options);
+        bool readOnly = options.ReadOnly || fileSystem.IsReadOnly;
+        FuseDevice device = KernelMount.Create(path, readOnly, root.Mode, options);
         try
         {
-            return Start(fileSystem, path, device, options);
+            return Start(fileSystem, path, device, readOnly, options);
         }
         catch
         {
@@ -110,9 +111,10 @@ public sealed class FuseSession
         return sum.ToStatistics(_pools.Sum(pool => pool.WorkerCount));
     }
 
-    private static FuseSession Start(IFileSystem fileSystem, string path, FuseDevice device, FuseOptions options)
+    private static FuseSession Start(
+        IFileSystem fileSystem, string path, FuseDevice device, bool readOnly, FuseOptions options)
     {
-        Negotiation negotiation = Negotiation.Run(device, options);
+        Negotiation negotiation = Negotiation.Run(device, readOnly, options);
         MountTableEntry entry = MountTable.Find(path) is MountTableEntry found && FuseMounts.IsOurs(found)
             ? found
             : throw new VDiskException(FailureKind.InUse, "the mount was taken off while it was made", path);

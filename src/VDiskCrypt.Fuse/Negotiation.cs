@@ -52,7 +52,10 @@ internal sealed unsafe class Negotiation
     public int MaximumRequestByteCount { get; }
 
     /// <summary>Waits for the kernel's INIT and answers it; afterwards requests come.</summary>
-    public static Negotiation Run(FuseDevice device, FuseOptions options)
+    /// <param name="device">The connection.</param>
+    /// <param name="readOnly">Nothing is written, so nothing is collected in the kernel's cache either.</param>
+    /// <param name="options">What the user wants.</param>
+    public static Negotiation Run(FuseDevice device, bool readOnly, FuseOptions options)
     {
         using var region = new NativeRegion(FuseConstants.FUSE_MIN_READ_BUFFER);
         byte* buffer = region.Start;
@@ -96,14 +99,14 @@ internal sealed unsafe class Negotiation
                 continue;
             }
 
-            Negotiation result = Agree(init, options, ref reply);
+            Negotiation result = Agree(init, readOnly, options, ref reply);
             Answer(device, header.unique, reply);
             return result;
         }
     }
 
     /// <summary>What both sides can do and this server wants; fills the reply.</summary>
-    internal static Negotiation Agree(in fuse_init_in init, FuseOptions options, ref fuse_init_out reply)
+    internal static Negotiation Agree(in fuse_init_in init, bool readOnly, FuseOptions options, ref fuse_init_out reply)
     {
         var offered = (FuseInitFlags)init.flags;
         if (offered.HasFlag(FuseInitFlags.FUSE_INIT_EXT))
@@ -117,7 +120,7 @@ internal sealed unsafe class Negotiation
         }
 
         FuseInitFlags wanted = Wanted;
-        wanted |= options.WritebackCache ? FuseInitFlags.FUSE_WRITEBACK_CACHE : 0;
+        wanted |= options.WritebackCache && !readOnly ? FuseInitFlags.FUSE_WRITEBACK_CACHE : 0;
         wanted |= options.UseIoUring ? FuseInitFlags.FUSE_OVER_IO_URING : 0;
         FuseInitFlags agreed = offered & wanted;
 
