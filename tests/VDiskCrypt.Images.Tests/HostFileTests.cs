@@ -219,7 +219,7 @@ public sealed class HostFileTests
         string expected = ExternalTool.Run(scratch["layout"]).Succeeded().Output;
         Libc.flock64 flock;
         Libc.file_iovec iovec;
-        Libc.statx_buffer statx;
+        statx_t statx;
         long Offset(void* start, void* field) => (byte*)field - (byte*)start;
         Assert.Equal(
             expected,
@@ -227,7 +227,7 @@ public sealed class HostFileTests
             {
                 sizeof(Libc.flock64), Offset(&flock, &flock.l_whence), Offset(&flock, &flock.l_start), Offset(&flock, &flock.l_len),
                 sizeof(Libc.file_iovec), Offset(&iovec, &iovec.iov_len),
-                sizeof(Libc.statx_buffer), Offset(&statx, &statx.stx_mode), Offset(&statx, &statx.stx_ino),
+                sizeof(statx_t), Offset(&statx, &statx.stx_mode), Offset(&statx, &statx.stx_ino),
                 Offset(&statx, &statx.stx_size), Offset(&statx, &statx.stx_dev_major), Offset(&statx, &statx.stx_dev_minor),
                 (long)Libc.BLKGETSIZE64, (long)Libc.BLKSSZGET, Libc.F_OFD_GETLK, Libc.F_OFD_SETLK, Libc.O_CLOEXEC, Libc.O_EXCL,
                 Libc.RWF_DSYNC,

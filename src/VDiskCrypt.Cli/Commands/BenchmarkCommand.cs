@@ -75,11 +75,9 @@ internal sealed class BenchmarkCommand
         Span<byte> key = stackalloc byte[64];
         time.Restart();
         Argon2.Derive(argon2, "password"u8, "a salt of a measurement"u8, key);
-        return
-        [
+        return new JsonArray(
             Kdf("pbkdf2-sha256", $"{iterations} iterations", 1000),
-            Kdf("argon2id", $"t=4 m=256MiB p=4, {(Argon2.IsNative ? "libargon2" : "managed")}", time.Elapsed.TotalMilliseconds),
-        ];
+            Kdf("argon2id", $"t=4 m=256MiB p=4, {(Argon2.IsNative ? "libargon2" : "managed")}", time.Elapsed.TotalMilliseconds));
     }
 
     private void Run(ParseResult parsed, Report report)
