@@ -1,4 +1,5 @@
 using VDiskCrypt.Core;
+using VDiskCrypt.Ext4.Directories;
 using VDiskCrypt.Ext4.Files;
 using VDiskCrypt.Ext4.Inodes;
 using VDiskCrypt.Ext4.OnDisk;
@@ -36,7 +37,7 @@ public sealed partial class Ext4FileSystem
     }
 
     /// <summary>Hands entries to a sink, with attributes where asked.</summary>
-    private sealed class SinkVisitor(Ext4FileSystem fileSystem, IDirectorySink sink, bool withAttributes) : IEntryVisitor
+    private sealed class SinkVisitor(Ext4FileSystem fileSystem, IDirectorySink sink, bool withAttributes) : IDirectoryEntryVisitor
     {
         public bool Visit(ReadOnlySpan<byte> name, uint inode, byte type, ulong nextCookie)
         {

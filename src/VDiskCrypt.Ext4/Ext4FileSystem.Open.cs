@@ -1,6 +1,7 @@
 using VDiskCrypt.Core;
 using VDiskCrypt.Ext4.Allocation;
 using VDiskCrypt.Ext4.Cache;
+using VDiskCrypt.Ext4.Directories;
 using VDiskCrypt.Ext4.Extents;
 using VDiskCrypt.Ext4.Files;
 using VDiskCrypt.Ext4.Inodes;
@@ -52,8 +53,8 @@ public sealed partial class Ext4FileSystem
 
             var indirect = new IndirectMap(geometry, _cache, _blocks);
             _content = new FileContent(device, geometry, _cache, _blocks, extents, indirect, _inodes, _log, _orphans);
-            _directories = new DirectoryContent(geometry, checksum, _cache, _blocks, _inodes, _content);
-            _attributes = new AttributeContent(geometry, checksum, _cache, _blocks, _inodes);
+            _directories = new DirectoryContent(new DirectoryFormat(_superblock.View), _content);
+            _attributes = new AttributeContent(checksum, _cache, _blocks);
             _journalBlockCount = JournalBlockCount();
             CheckRoot();
         }

@@ -23,7 +23,7 @@ public sealed class DirectoryHtreeToolTests
         string image = scratch["image"];
         string options = features.Length > 0 ? $"-O {features}" : "";
         ExternalTool.Bash(
-            $"truncate -s 128M $1 && mke2fs -q -t ext4 -b {blockByteSize} -N 60000 -m 0 -J size=4 {options} -E hash_alg={hash} $1 "
+            $"truncate -s 128M $1 && mke2fs -q -t ext4 -b {blockByteSize} -N 60000 -m 0 -J size=4 {options} $1 && tune2fs -E hash_alg={hash} $1 >&2 "
             + "&& debugfs -w -R 'mkdir d' $1", image).Succeeded();
         byte[] superblock = ReadAt(image, SuperblockOnDisk.ByteOffset, 1024);
         var view = new SuperblockOnDisk(superblock);

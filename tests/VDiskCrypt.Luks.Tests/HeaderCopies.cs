@@ -304,11 +304,11 @@ public sealed class HeaderCopies : IDisposable
     [Theory]
     [InlineData("LUKS1", "LUKS1", FailureKind.Unsupported)]
     [InlineData("BitLocker", "BitLocker", FailureKind.Unsupported)]
-    [InlineData("zeros", "zeros", FailureKind.NotFound)]
-    [InlineData("random", "VeraCrypt", FailureKind.NotFound)]
-    [InlineData("ext4", "ext4", FailureKind.NotFound)]
-    [InlineData("mbr", "partition table", FailureKind.NotFound)]
-    [InlineData("tiny", "zeros", FailureKind.NotFound)]
+    [InlineData("zeros", "zeros", FailureKind.Unsupported)]
+    [InlineData("random", "VeraCrypt", FailureKind.Damaged)]
+    [InlineData("ext4", "ext4", FailureKind.Unsupported)]
+    [InlineData("mbr", "partition table", FailureKind.Unsupported)]
+    [InlineData("tiny", "zeros", FailureKind.Unsupported)]
     public void What_is_no_LUKS2_is_named(string content, string named, FailureKind kind)
     {
         var device = new MemoryDevice(content == "tiny" ? 100 : 1 << 20);
@@ -347,7 +347,7 @@ public sealed class HeaderCopies : IDisposable
         LuksFormat.Create(device, new LuksFormatParameters { HeaderByteSize = 1 << 20, OverwriteKeyslotsArea = false }, _key);
         LuksFormat.Create(device, new LuksFormatParameters { OverwriteKeyslotsArea = false }, _key);
         device.Bytes.AsSpan(0, 32768).Clear();
-        Assert.Equal(FailureKind.NotFound, Assert.Throws<VDiskException>(() => LuksHeader.Read(device)).Kind);
+        Assert.Equal(FailureKind.Unsupported, Assert.Throws<VDiskException>(() => LuksHeader.Read(device)).Kind);
     }
 
     [Fact]

@@ -8,8 +8,7 @@ using VDiskCrypt.Ext4.Transactions;
 namespace VDiskCrypt.Ext4.Files;
 
 /// <summary>Extended attributes and access control lists of inodes.</summary>
-internal sealed class AttributeContent(
-    Geometry geometry, MetadataChecksum checksum, BlockCache cache, BlockAllocator blocks, InodeStore inodes)
+internal sealed class AttributeContent(MetadataChecksum checksum, BlockCache cache, BlockAllocator blocks)
 {
     public FileSystemError Get(Inode inode, ReadOnlySpan<byte> name, Span<byte> value, out int byteCount)
     {
@@ -37,12 +36,45 @@ internal sealed class AttributeContent(
 
     public FileSystemError ChangeMode(TransactionHandle handle, Inode inode, uint mode) => FileSystemError.None;
 
+    /// <summary>
+    /// Gives up the block of attributes of an inode that goes. Several inodes may share one: it is free with the last.
+    /// Source: Linux Documentation/filesystems/ext4/attributes.rst.
+    /// </summary>
     public void Release(TransactionHandle handle, Inode inode)
     {
-        if (inode.AttributeBlock != 0)
+        const uint BlockMagic = 0xEA020000;
+        const int ReferenceCountOffset = 4;
+        const int ChecksumOffset = 0x10;
+        if (inode.AttributeBlock == 0)
         {
-            _ = (geometry, checksum, cache, inodes);
-            blocks.FreeMetadata(handle, inode.AttributeBlock, 1);
+            return;
         }
+
+        using (MetadataBlock block = cache.Get(inode.AttributeBlock))
+        {
+            lock (block)
+            {
+                uint count = block.Bytes.U32(ReferenceCountOffset);
+                if (block.Bytes.U32(0) != BlockMagic || count == 0)
+                {
+                    throw VDiskException.Damaged($"ext4 inode {inode.Number}", 0, "its block of extended attributes is none",
+                        "check the filesystem with e2fsck");
+                }
+
+                if (count > 1)
+                {
+                    handle.Modify(block);
+                    block.Bytes.SetU32(ReferenceCountOffset, count - 1);
+                    if (checksum.IsEnabled)
+                    {
+                        block.Bytes.SetU32(ChecksumOffset, checksum.AttributeBlock(inode.AttributeBlock, block.Bytes));
+                    }
+
+                    return;
+                }
+            }
+        }
+
+        blocks.FreeMetadata(handle, inode.AttributeBlock, 1);
     }
 }

@@ -1,235 +1,66 @@
 using VDiskCrypt.Core;
-using VDiskCrypt.Ext4.Allocation;
-using VDiskCrypt.Ext4.Cache;
+using VDiskCrypt.Ext4.Directories;
 using VDiskCrypt.Ext4.Inodes;
 using VDiskCrypt.Ext4.OnDisk;
 using VDiskCrypt.Ext4.Transactions;
 
 namespace VDiskCrypt.Ext4.Files;
 
-internal interface IEntryVisitor
+/// <summary>The names in directories. The caller holds the directory's lock, and saves its inode after a change.</summary>
+internal sealed class DirectoryContent(DirectoryFormat format, FileContent content)
 {
-    bool Visit(ReadOnlySpan<byte> name, uint inode, byte type, ulong nextCookie);
-}
+    private readonly ThreadLocal<DirectoryBlocks> _blocks = new(() => new DirectoryBlocks(format, content));
 
-/// <summary>The names in directories.</summary>
-internal sealed class DirectoryContent(
-    Geometry geometry, MetadataChecksum checksum, BlockCache cache, BlockAllocator blocks, InodeStore inodes, FileContent content)
-{
-    private readonly int _bs = geometry.BlockByteSize;
+    public bool TryFind(Inode directory, ReadOnlySpan<byte> name, out uint number, out byte type) =>
+        DirectoryOperations.Lookup(Blocks(directory, null), name, out number, out type);
 
-    private int End => _bs - (checksum.IsEnabled ? 12 : 0);
-
-    public bool TryFind(Inode dir, ReadOnlySpan<byte> name, out uint number, out byte type)
+    /// <summary>The first block of a new directory.</summary>
+    public FileSystemError Initialize(TransactionHandle handle, Inode directory, uint parent)
     {
-        _ = (cache, blocks, inodes);
-        for (uint b = 0; b < Count(dir); b++)
+        DirectoryBlocks blocks = Blocks(directory, handle);
+        FileSystemError error = blocks.Append(out DirectoryBlock block);
+        if (error == FileSystemError.None)
         {
-            using MetadataBlock block = content.GetMetadataBlock(dir, b);
-            for (int o = 0; o < End;)
+            using (block)
             {
-                var e = new DirectoryEntryOnDisk(block.Bytes[o..]);
-                if (e.Inode != 0 && e.Name.SequenceEqual(name))
-                {
-                    number = e.Inode;
-                    type = e.FileType;
-                    return true;
-                }
-
-                o += e.RawLength;
+                DirectoryOperations.Initialize(blocks, block, parent);
             }
         }
 
-        number = 0;
-        type = 0;
-        return false;
+        return error;
     }
 
-    public FileSystemError Initialize(TransactionHandle handle, Inode dir, uint parent)
+    public FileSystemError Add(TransactionHandle handle, Inode directory, ReadOnlySpan<byte> name, uint number, byte type) =>
+        DirectoryOperations.Insert(Blocks(directory, handle), name, number, type);
+
+    public void Remove(TransactionHandle handle, Inode directory, ReadOnlySpan<byte> name) =>
+        Require(DirectoryOperations.Remove(Blocks(directory, handle), name), directory);
+
+    public void Replace(TransactionHandle handle, Inode directory, ReadOnlySpan<byte> name, uint number, byte type) =>
+        Require(DirectoryOperations.Replace(Blocks(directory, handle), name, number, type), directory);
+
+    public bool IsEmpty(Inode directory) => DirectoryOperations.IsEmpty(Blocks(directory, null));
+
+    /// <summary>A visitor may look at other inodes, and must not come back here.</summary>
+    public void List(Inode directory, ulong cookie, IDirectoryEntryVisitor visitor) =>
+        DirectoryOperations.Enumerate(Blocks(directory, null), cookie, visitor);
+
+    public uint ReadParent(Inode directory) =>
+        TryFind(directory, ".."u8, out uint number, out _) ? number : throw Missing(directory);
+
+    public void WriteParent(TransactionHandle handle, Inode directory, uint number) =>
+        Replace(handle, directory, ".."u8, number, DirectoryEntryOnDisk.TypeDirectory);
+
+    private static void Require(bool found, Inode directory)
     {
-        using MetadataBlock? block = content.AppendMetadataBlock(handle, dir, 0, BlockKind.Directory);
-        if (block is null)
+        if (!found)
         {
-            return FileSystemError.NoSpace;
-        }
-
-        dir.Size = _bs;
-        Put(block.Bytes, 0, 12, dir.Number, "."u8, 2);
-        Put(block.Bytes, 12, End - 12, parent, ".."u8, 2);
-        Finish(dir, block);
-        return FileSystemError.None;
-    }
-
-    public FileSystemError Add(TransactionHandle handle, Inode dir, ReadOnlySpan<byte> name, uint number, byte type)
-    {
-        int need = DirectoryEntryOnDisk.ByteLengthFor(name.Length);
-        for (uint b = 0; b < Count(dir); b++)
-        {
-            using MetadataBlock block = content.GetMetadataBlock(dir, b);
-            for (int o = 0; o < End;)
-            {
-                var e = new DirectoryEntryOnDisk(block.Bytes[o..]);
-                int used = e.Inode == 0 ? 0 : DirectoryEntryOnDisk.ByteLengthFor(e.NameLength);
-                int len = e.RawLength;
-                if (len - used >= need)
-                {
-                    handle.Modify(block);
-                    if (used > 0)
-                    {
-                        e.RawLength = (ushort)used;
-                    }
-
-                    Put(block.Bytes, o + used, len - used, number, name, type);
-                    Finish(dir, block);
-                    return FileSystemError.None;
-                }
-
-                o += len;
-            }
-        }
-
-        using MetadataBlock? fresh = content.AppendMetadataBlock(handle, dir, Count(dir), BlockKind.Directory);
-        if (fresh is null)
-        {
-            return FileSystemError.NoSpace;
-        }
-
-        dir.Size += _bs;
-        Put(fresh.Bytes, 0, End, number, name, type);
-        Finish(dir, fresh);
-        return FileSystemError.None;
-    }
-
-    public void Remove(TransactionHandle handle, Inode dir, ReadOnlySpan<byte> name)
-    {
-        for (uint b = 0; b < Count(dir); b++)
-        {
-            using MetadataBlock block = content.GetMetadataBlock(dir, b);
-            int prev = -1;
-            for (int o = 0; o < End;)
-            {
-                var e = new DirectoryEntryOnDisk(block.Bytes[o..]);
-                if (e.Inode != 0 && e.Name.SequenceEqual(name))
-                {
-                    handle.Modify(block);
-                    if (prev >= 0)
-                    {
-                        var p = new DirectoryEntryOnDisk(block.Bytes[prev..]);
-                        p.RawLength += e.RawLength;
-                    }
-                    else
-                    {
-                        e.Inode = 0;
-                    }
-
-                    Finish(dir, block);
-                    return;
-                }
-
-                prev = o;
-                o += e.RawLength;
-            }
+            throw Missing(directory);
         }
     }
 
-    public void Replace(TransactionHandle handle, Inode dir, ReadOnlySpan<byte> name, uint number, byte type)
-    {
-        for (uint b = 0; b < Count(dir); b++)
-        {
-            using MetadataBlock block = content.GetMetadataBlock(dir, b);
-            for (int o = 0; o < End;)
-            {
-                var e = new DirectoryEntryOnDisk(block.Bytes[o..]);
-                if (e.Inode != 0 && e.Name.SequenceEqual(name))
-                {
-                    handle.Modify(block);
-                    e.Inode = number;
-                    e.FileType = type;
-                    Finish(dir, block);
-                    return;
-                }
+    private static VDiskException Missing(Inode directory) => VDiskException.Damaged(
+        $"ext4 directory inode {directory.Number}", 0, "an entry that was there a moment ago is missing", "check the filesystem with e2fsck");
 
-                o += e.RawLength;
-            }
-        }
-    }
-
-    public bool IsEmpty(Inode dir)
-    {
-        for (uint b = 0; b < Count(dir); b++)
-        {
-            using MetadataBlock block = content.GetMetadataBlock(dir, b);
-            for (int o = 0; o < End;)
-            {
-                var e = new DirectoryEntryOnDisk(block.Bytes[o..]);
-                if (e.Inode != 0 && !e.Name.SequenceEqual("."u8) && !e.Name.SequenceEqual(".."u8))
-                {
-                    return false;
-                }
-
-                o += e.RawLength;
-            }
-        }
-
-        return true;
-    }
-
-    public void List(Inode dir, ulong cookie, IEntryVisitor visitor)
-    {
-        ulong pos = cookie;
-        while (pos < (ulong)dir.Size)
-        {
-            var b = (uint)(pos >> geometry.BlockBits);
-            using MetadataBlock block = content.GetMetadataBlock(dir, b);
-            var want = (int)(pos & (ulong)(_bs - 1));
-            for (int o = 0; o < End;)
-            {
-                var e = new DirectoryEntryOnDisk(block.Bytes[o..]);
-                int next = o + e.RawLength;
-                ulong nextPos = next >= End ? (ulong)(b + 1) << geometry.BlockBits : ((ulong)b << geometry.BlockBits) + (ulong)next;
-                if (o >= want && e.Inode != 0 && !visitor.Visit(e.Name, e.Inode, e.FileType, nextPos))
-                {
-                    return;
-                }
-
-                o = next;
-            }
-
-            pos = (ulong)(b + 1) << geometry.BlockBits;
-        }
-    }
-
-    public uint ReadParent(Inode dir)
-    {
-        using MetadataBlock block = content.GetMetadataBlock(dir, 0);
-        return new DirectoryEntryOnDisk(block.Bytes[12..]).Inode;
-    }
-
-    public void WriteParent(TransactionHandle handle, Inode dir, uint number)
-    {
-        using MetadataBlock block = content.GetMetadataBlock(dir, 0);
-        handle.Modify(block);
-        _ = new DirectoryEntryOnDisk(block.Bytes[12..]) { Inode = number };
-        Finish(dir, block);
-    }
-
-    private uint Count(Inode dir) => (uint)(dir.Size >> geometry.BlockBits);
-
-    private static void Put(Span<byte> bytes, int offset, int length, uint number, ReadOnlySpan<byte> name, byte type)
-    {
-        var e = new DirectoryEntryOnDisk(bytes[offset..]) { Inode = number, RawLength = (ushort)length, NameLength = (byte)name.Length, FileType = type };
-        name.CopyTo(e.Name);
-    }
-
-    private void Finish(Inode dir, MetadataBlock block)
-    {
-        if (checksum.IsEnabled)
-        {
-            Span<byte> tail = block.Bytes[^12..];
-            tail.Clear();
-            tail.SetU16(4, 12);
-            tail[7] = 0xDE;
-            tail.SetU32(8, MetadataChecksum.DirectoryBlock(dir.ChecksumSeed, block.Bytes));
-        }
-    }
+    private DirectoryBlocks Blocks(Inode directory, TransactionHandle? handle) => _blocks.Value!.Of(directory, handle);
 }
