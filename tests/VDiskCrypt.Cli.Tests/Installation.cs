@@ -113,13 +113,7 @@ public sealed class Installation : IDisposable
 
     private static string FindBuilt()
     {
-        string? folder = AppContext.BaseDirectory;
-        while (folder is not null && !File.Exists(Path.Combine(folder, "VDiskCrypt.sln")))
-        {
-            folder = Path.GetDirectoryName(folder);
-        }
-
-        string command = Path.Combine(folder ?? "/", "out", "vdiskcrypt", "vdiskcrypt");
+        string command = Path.Combine(Checkout.Root, "out", "vdiskcrypt", "vdiskcrypt");
         return File.Exists(command) ? command : throw new InvalidOperationException("run tools/build first");
     }
 }

@@ -81,7 +81,7 @@ public sealed class OtherReadersTests : IDisposable
     {
         Installation.RequireFuse();
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "the guest needs root to install its kernel");
-        string guest = Path.Combine(FindCheckout(), "tools", "linux-guest");
+        string guest = Path.Combine(Checkout.Root, "tools", "linux-guest");
         string image = _here.Create("disk.img", "96M");
         string folder = _here.Mount(image);
         ExternalTool.Bash("""
@@ -102,16 +102,5 @@ public sealed class OtherReadersTests : IDisposable
             """, folder).Succeeded();
         _here.Unmount(folder);
         _here.AssertFileSystemIsClean(image);
-    }
-
-    private static string FindCheckout()
-    {
-        string? folder = AppContext.BaseDirectory;
-        while (folder is not null && !File.Exists(Path.Combine(folder, "VDiskCrypt.sln")))
-        {
-            folder = Path.GetDirectoryName(folder);
-        }
-
-        return folder ?? throw new InvalidOperationException("not inside a checkout");
     }
 }

@@ -70,9 +70,12 @@ public sealed class RealProgramTests : IDisposable
         ExternalTool.Require("stress-ng");
         OnMount("512M", """
             cd "$1"
-            stress-ng --temp-path "$1" --verify --timeout 4 --hdd 1 --hdd-bytes 16m --dir 1 --dentry 1 --dentries 512 --rename 1 \
-              --link 1 --symlink 1 --fallocate 1 --fallocate-bytes 16m --filename 1 --filename-opts posix --seek 1 --seek-size 4m --touch 1 --unlink 1 --xattr 1 \
-              --chmod 1 --fstat 1 --getdent 1 --lease 1 --locka 1 --flock 1 --metamix 1 --metamix-bytes 4m --sync-file 1 --sync-file-bytes 8m
+            stress-ng --temp-path "$1" --verify --timeout 6 --hdd 1 --hdd-bytes 16m --dir 1 --dirdeep 1 --dirmany 1 --dentry 1 --dentries 512 \
+              --rename 1 --link 1 --symlink 1 --fallocate 1 --fallocate-bytes 16m --filename 1 --filename-opts posix --seek 1 --seek-size 4m \
+              --touch 1 --xattr 1 --chmod 1 --chown 1 --fstat 1 --getdent 1 --handle 1 --io 1 --iomix 1 \
+              --iomix-bytes 16m --lease 1 --lockf 1 --locka 1 --lockofd 1 --flock 1 --open 1 --readahead 1 --readahead-bytes 16m --sync-file 1 \
+              --sync-file-bytes 8m --utime 1
+            ! find "$1" -name 'tmp-stress-ng*' | grep .
             """);
     }
 

@@ -16,26 +16,32 @@ public sealed class ResourceTests : IDisposable
     {
         Installation.RequireFuse();
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "making a cgroup needs root");
-        Assert.SkipUnless(File.Exists("/sys/fs/cgroup/cgroup.controllers"), "there is no cgroup v2 hierarchy");
+        Assert.SkipUnless(
+            Directory.Exists("/sys/fs/cgroup/memory") || File.Exists("/sys/fs/cgroup/cgroup.controllers"), "there are no memory cgroups");
         string image = _here.Create("disk.vhdx", "5G");
         ExternalTool.Bash("""
             set -e
-            group=/sys/fs/cgroup/vdiskcrypt-test-$$; mkdir $group
-            trap 'for p in $(cat $group/cgroup.procs); do echo $p > /sys/fs/cgroup/cgroup.procs || true; done; rmdir $group || true' EXIT
-            echo +memory > /sys/fs/cgroup/cgroup.subtree_control 2>/dev/null || true
-            [ -e $group/memory.max ]; echo 256M > $group/memory.max
+            # The memory controller is in the v2 hierarchy or, on systems that keep v1, in one of its own.
+            root=/sys/fs/cgroup limit=memory.max kills=memory.events
+            if [ -d $root/memory ]; then root=$root/memory limit=memory.limit_in_bytes kills=memory.oom_control; fi
+            group=$root/vdiskcrypt-test-$$
+            [ ! -e $root/cgroup.subtree_control ] || echo +memory > $root/cgroup.subtree_control
+            mkdir $group
+            trap 'fusermount3 -u -z "$2" 2>/dev/null || true; for p in $(cat $group/cgroup.procs); do echo $p > $root/cgroup.procs || true; done; rmdir $group || true' EXIT
+            echo 256M > $group/$limit
             mounted() { (echo $BASHPID > $group/cgroup.procs
               exec env VDISKCRYPT_DATA_DIR="$3" VDISKCRYPT_RUNTIME_DIR="$4" "$5" mount "$1" "$2" --passphrase-file "$6"); }
             mounted "$@"
+            grep -q . $group/cgroup.procs
             head -c 67108864 /dev/urandom > "$1.seed"
             for d in $(seq 64); do mkdir "$2/$d"; { echo $d; cat "$1.seed"; } > "$2/$d/file"; (cd "$2/$d"; for f in $(seq 20); do echo $d-$f > $f; done); done
             fusermount3 -u "$2"
-            for i in $(seq 600); do [ -s $group/cgroup.procs ] || break; sleep 0.1; done
+            for i in $(seq 600); do grep -q . $group/cgroup.procs || break; sleep 0.1; done
             mounted "$@"
             for d in $(seq 64); do { echo $d; cat "$1.seed"; } | cmp - "$2/$d/file"; [ "$(cat "$2/$d/7")" = $d-7 ]; done
-            grep -q '^oom_kill 0' $group/memory.events
+            grep -qx 'oom_kill 0' $group/$kills
             fusermount3 -u "$2"
-            for i in $(seq 600); do [ -s $group/cgroup.procs ] || break; sleep 0.1; done
+            for i in $(seq 600); do grep -q . $group/cgroup.procs || break; sleep 0.1; done
             """, image, Directory.CreateDirectory(_here["mnt"]).FullName, _here["data"], _here["run"], Installation.Command, _here["passphrase"]).Succeeded();
     }
 

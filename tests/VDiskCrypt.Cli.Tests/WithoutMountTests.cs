@@ -25,8 +25,8 @@ public sealed class WithoutMountTests : IDisposable
         _here.Expect(0, "cp", "-r", $"{image}:/tree", _here["out"], "--passphrase-file", _here["passphrase"]);
         ExternalTool.Bash("""
             diff -r --no-dereference "$1" "$2"
-            cd "$1"; find . ! -type l -printf '%p %m %T@\n' | sort > "$1.list"
-            cd "$2"; find . ! -type l -printf '%p %m %T@\n' | sort > "$2.list"
+            cd "$1"; find . -printf '%p %m %T@\n' | sort > "$1.list"
+            cd "$2"; find . -printf '%p %m %T@\n' | sort > "$2.list"
             diff "$1.list" "$2.list"
             """, _here["tree"], _here["out"]).Succeeded();
     }

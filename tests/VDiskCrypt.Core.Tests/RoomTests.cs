@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
+using VDiskCrypt.Testing;
 using Xunit;
 
 namespace VDiskCrypt.Core.Tests;
@@ -7,7 +8,7 @@ namespace VDiskCrypt.Core.Tests;
 /// <summary>Holds the source tree against src/README.md.</summary>
 public sealed partial class RoomTests
 {
-    private static readonly string Sources = FindSources();
+    private static readonly string Sources = Path.Combine(Checkout.Root, "src");
 
     [Fact]
     public void Project_references_agree_with_the_table_of_rooms()
@@ -39,17 +40,6 @@ public sealed partial class RoomTests
         Directory.EnumerateFiles(Sources, "*.cs", SearchOption.AllDirectories)
             .Where(file => !file.Contains("/obj/") && !file.Contains("/bin/"))
             .Where(file => texts.Any(File.ReadAllText(file).Contains));
-
-    private static string FindSources()
-    {
-        string? folder = AppContext.BaseDirectory;
-        while (folder is not null && !File.Exists(Path.Combine(folder, "VDiskCrypt.sln")))
-        {
-            folder = Path.GetDirectoryName(folder);
-        }
-
-        return Path.Combine(folder ?? throw new InvalidOperationException("not inside a checkout"), "src");
-    }
 
     [GeneratedRegex(@"^\| (VDiskCrypt\.\w+) \|[^|]*\| (.*) \|$")]
     private static partial Regex TableRow();

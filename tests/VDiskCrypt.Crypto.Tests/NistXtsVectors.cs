@@ -1,4 +1,5 @@
 using VDiskCrypt.Core;
+using VDiskCrypt.Testing;
 using Xunit;
 
 namespace VDiskCrypt.Crypto.Tests;

@@ -1,3 +1,4 @@
+using System.IO.Compression;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
 using VDiskCrypt.Core;
@@ -70,9 +71,20 @@ internal sealed class Ext4Image : IDisposable
         ExternalTool.Run("mke2fs", ["-q", "-F", "-t", "ext4", .. mke2fsArguments, FullPath]).Succeeded();
     }
 
+    private Ext4Image(string compressedImage)
+    {
+        using var source = new GZipStream(File.OpenRead(compressedImage), CompressionMode.Decompress);
+        using FileStream target = File.Create(FullPath);
+        source.CopyTo(target);
+    }
+
     public string FullPath => _folder["fs.img"];
 
     public ScratchFolder Folder => _folder;
+
+    /// <summary>A copy of an image under tests/golden.</summary>
+    public static Ext4Image FromGolden(string folder, string name) =>
+        new(Path.Combine(GoldenFolder.Find(folder), name + ".img.gz"));
 
     public FileBlockDevice OpenDevice(bool isReadOnly = false) => new(FullPath, isReadOnly);
 

@@ -8,7 +8,8 @@ namespace VDiskCrypt.Fuse.Host;
 
 /// <summary>
 /// Serves a filesystem in memory, so that tests can mount as another user: <c>host DIR [option]...</c>. Prints READY
-/// and the transport once mounted, ends when unmounted or on SIGTERM; with "stats" it then prints what it served.
+/// and the transport once mounted, ends when unmounted or on SIGTERM; with "stats" it then prints what it served. With
+/// "stall=OFFSET:COUNT:PATH", reads of any file that touch these bytes wait while PATH exists.
 /// </summary>
 internal static class Program
 {
@@ -28,7 +29,10 @@ internal static class Program
             SourceName = "memory, for tests",
             FailureLog = Console.Error.WriteLine,
         };
-        using var fileSystem = new MemoryFileSystem(byteLimit: (long)(Number("mib") ?? 1024) << 20);
+        using var fileSystem = new MemoryFileSystem(byteLimit: (long)(Number("mib") ?? 1024) << 20)
+        {
+            BeforeRead = Stall(options.FirstOrDefault(option => option.StartsWith("stall=", StringComparison.Ordinal))),
+        };
         try
         {
             FuseSession session = FuseSession.Mount(fileSystem, arguments[0], fuseOptions);
@@ -47,5 +51,23 @@ internal static class Program
             Console.Error.WriteLine($"{e.Kind}: {e.Message}; {e.Where}; {e.Remedy}");
             return 1;
         }
+    }
+
+    private static Action<long, int>? Stall(string? option)
+    {
+        if (option?["stall=".Length..].Split(':', 3) is not [string offset, string count, string path])
+        {
+            return null;
+        }
+
+        long start = long.Parse(offset, CultureInfo.InvariantCulture);
+        long end = start + long.Parse(count, CultureInfo.InvariantCulture);
+        return (byteOffset, byteCount) =>
+        {
+            while (byteOffset < end && byteOffset + byteCount > start && File.Exists(path))
+            {
+                Thread.Sleep(5);
+            }
+        };
     }
 }

@@ -211,7 +211,7 @@ public sealed class HostFileTests
             int main(void) {
               printf("%zu %zu %zu %zu ", sizeof(struct flock), offsetof(struct flock, l_whence), offsetof(struct flock, l_start), offsetof(struct flock, l_len));
               printf("%zu %zu ", sizeof(struct iovec), offsetof(struct iovec, iov_len));
-              printf("%zu %zu %zu %zu %zu %zu ", sizeof(struct statx), offsetof(struct statx, stx_mode), offsetof(struct statx, stx_ino), offsetof(struct statx, stx_size), offsetof(struct statx, stx_dev_major), offsetof(struct statx, stx_dev_minor));
+              printf("%zu %zu %zu %zu %zu %zu %zu %zu %zu ", sizeof(struct statx), offsetof(struct statx, stx_mode), offsetof(struct statx, stx_ino), offsetof(struct statx, stx_size), offsetof(struct statx, stx_dev_major), offsetof(struct statx, stx_dev_minor), offsetof(struct statx, stx_atime), offsetof(struct statx, stx_mtime), offsetof(struct statx, stx_mtime.tv_nsec));
               printf("%ld %d %d %d %d %d %d", (long)BLKGETSIZE64, BLKSSZGET, F_OFD_GETLK, F_OFD_SETLK, O_CLOEXEC, O_EXCL, RWF_DSYNC);
             }
             """);
@@ -229,6 +229,7 @@ public sealed class HostFileTests
                 sizeof(Libc.file_iovec), Offset(&iovec, &iovec.iov_len),
                 sizeof(statx_t), Offset(&statx, &statx.stx_mode), Offset(&statx, &statx.stx_ino),
                 Offset(&statx, &statx.stx_size), Offset(&statx, &statx.stx_dev_major), Offset(&statx, &statx.stx_dev_minor),
+                Offset(&statx, &statx.stx_atime), Offset(&statx, &statx.stx_mtime), Offset(&statx, &statx.stx_mtime.tv_nsec),
                 (long)Libc.BLKGETSIZE64, (long)Libc.BLKSSZGET, Libc.F_OFD_GETLK, Libc.F_OFD_SETLK, Libc.O_CLOEXEC, Libc.O_EXCL,
                 Libc.RWF_DSYNC,
             }));

@@ -39,6 +39,7 @@ internal sealed class FileCopy(VolumeTree tree, Report report)
                 break;
             case UnixMode.SymbolicLink:
                 File.CreateSymbolicLink(target, tree.LinkTarget(source, sourcePath));
+                HostTimes.Set(target, source.AccessTime, source.ModifyTime);
                 break;
             case UnixMode.Directory when recursive:
                 FolderToHost(source, sourcePath, target);
@@ -58,7 +59,8 @@ internal sealed class FileCopy(VolumeTree tree, Report report)
         if (new FileInfo(source).LinkTarget is { } linkTarget)
         {
             NewInode link = NodeOf(source, UnixMode.SymbolicLink | 0x1FF);
-            VolumeTree.Check(tree.Files.CreateSymbolicLink(folder.Inode, Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(linkTarget), link, out _), targetPath);
+            VolumeTree.Check(tree.Files.CreateSymbolicLink(folder.Inode, Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(linkTarget), link, out InodeAttributes made), targetPath);
+            SetVolumeAttributes(source, made.Inode, null, targetPath);
         }
         else if (Directory.Exists(source))
         {
@@ -80,18 +82,6 @@ internal sealed class FileCopy(VolumeTree tree, Report report)
 
         CopiedFileCount++;
     }
-
-    private static UnixTime TimeOf(DateTime utc)
-    {
-        long ticks = utc.Ticks - DateTime.UnixEpoch.Ticks;
-        long seconds = Math.DivRem(ticks, TimeSpan.TicksPerSecond, out long rest);
-        return rest < 0
-            ? new UnixTime(seconds - 1, (int)(rest + TimeSpan.TicksPerSecond) * 100)
-            : new UnixTime(seconds, (int)rest * 100);
-    }
-
-    private static DateTime TimeOf(UnixTime time) =>
-        DateTime.UnixEpoch.AddTicks((time.Seconds * TimeSpan.TicksPerSecond) + (time.Nanoseconds / 100));
 
     private static NewInode NodeOf(string source, uint mode)
     {
@@ -145,7 +135,7 @@ internal sealed class FileCopy(VolumeTree tree, Report report)
             File.SetUnixFileMode(target, (UnixFileMode)(source.Mode & 0x1FF));
         }
 
-        File.SetLastWriteTimeUtc(target, TimeOf(source.ModifyTime));
+        HostTimes.Set(target, source.AccessTime, source.ModifyTime);
     }
 
     private void FileToVolume(string source, InodeAttributes folder, string name, string targetPath)
@@ -208,12 +198,13 @@ internal sealed class FileCopy(VolumeTree tree, Report report)
 
     private void SetVolumeAttributes(string source, ulong inode, long? size, string targetPath)
     {
+        (UnixTime accessTime, UnixTime modifyTime) = HostTimes.Get(source);
         var change = new AttributeChange
         {
             Fields = AttributeFields.ModifyTime | AttributeFields.AccessTime | (size is null ? AttributeFields.None : AttributeFields.Size),
             Size = size ?? 0,
-            ModifyTime = TimeOf(File.GetLastWriteTimeUtc(source)),
-            AccessTime = TimeOf(File.GetLastAccessTimeUtc(source)),
+            ModifyTime = modifyTime,
+            AccessTime = accessTime,
         };
         VolumeTree.Check(tree.Files.SetAttributes(inode, change, out _), targetPath);
     }

@@ -3,9 +3,10 @@ using VDiskCrypt.Interop.Linux;
 
 namespace VDiskCrypt.Core;
 
-/// <summary>What the host says of a path: owner, mode, and the device it lies on (statx(2)); Linux only.</summary>
+/// <summary>What the host says of a path: owner, mode, times, and the device it lies on (statx(2)); Linux only.</summary>
 public readonly record struct HostStatus(
-    uint UserId, uint GroupId, uint Mode, ulong Inode, uint DeviceMajor, uint DeviceMinor, long Size)
+    uint UserId, uint GroupId, uint Mode, ulong Inode, uint DeviceMajor, uint DeviceMinor, long Size,
+    UnixTime AccessTime, UnixTime ModifyTime)
 {
     private const int ErrnoAccess = 13;
 
@@ -23,7 +24,8 @@ public readonly record struct HostStatus(
         if (Libc.statx(Libc.AT_FDCWD, path, flags, Libc.STATX_BASIC_STATS, out statx_t status) == 0)
         {
             return new HostStatus(status.stx_uid, status.stx_gid, status.stx_mode, status.stx_ino,
-                status.stx_dev_major, status.stx_dev_minor, (long)status.stx_size);
+                status.stx_dev_major, status.stx_dev_minor, (long)status.stx_size,
+                TimeOf(status.stx_atime), TimeOf(status.stx_mtime));
         }
 
         if (Marshal.GetLastPInvokeError() == ErrnoAccess)
@@ -43,6 +45,8 @@ public readonly record struct HostStatus(
         HostStatus? second = Of(secondPath);
         return first is not null && second is not null && WholeDisk(first.Value) == WholeDisk(second.Value);
     }
+
+    private static UnixTime TimeOf(statx_timestamp time) => new(time.tv_sec, (int)time.tv_nsec);
 
     private static string WholeDisk(HostStatus status)
     {

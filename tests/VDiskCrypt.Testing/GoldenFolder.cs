@@ -1,7 +1,7 @@
-namespace VDiskCrypt.Crypto.Tests;
+namespace VDiskCrypt.Testing;
 
 /// <summary>tests/golden of the checkout that the tests run in.</summary>
-internal static class GoldenFolder
+public static class GoldenFolder
 {
     public static string Find(string name)
     {
