@@ -37,6 +37,22 @@ public sealed class LeakTests : IDisposable
     }
 
     [Fact]
+    public void No_half_of_the_volume_key_lies_in_the_image()
+    {
+        ExternalTool.Require("cryptsetup");
+        string image = _here.Create("disk.img", "64M");
+        ExternalTool.Run("cryptsetup", "luksDump", "--batch-mode", "--dump-volume-key", "--key-file", _here["passphrase"],
+            "--volume-key-file", _here["key"], image).Succeeded();
+        byte[] key = File.ReadAllBytes(_here["key"]);
+        Assert.Equal(64, key.Length);
+        byte[] bytes = File.ReadAllBytes(image);
+        for (int offset = 0; offset < key.Length; offset += 16)
+        {
+            Assert.Equal(-1, bytes.AsSpan().IndexOf(key.AsSpan(offset, 16)));
+        }
+    }
+
+    [Fact]
     public void No_secret_reaches_the_log_the_command_line_or_the_environment_of_the_daemon()
     {
         Installation.RequireFuse();
