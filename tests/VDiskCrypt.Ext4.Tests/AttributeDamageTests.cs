@@ -36,8 +36,7 @@ public sealed class AttributeDamageTests
             // The second value is put where the first is.
             if (byteOffset == 0x34)
             {
-                span[(0x20 + 24 + 2)..][..2].Clear();
-                span.Slice(0x22, 2).CopyTo(span[(0x20 + 24 + 2)..]);
+                span.Slice(0x22, 2).CopyTo(span[(0x34 + 2)..]);
             }
             else
             {

@@ -144,6 +144,29 @@ public sealed class AttributeKernelTests
     }
 
     [Fact]
+    public void Users_who_leave_a_shared_block_at_the_same_time_are_counted_right()
+    {
+        Require();
+        const int Count = 40;
+        using var image = new Ext4Image("16M", "-b", "1024", "-I", "128");
+        image.WithKernel($"for i in $(seq {Count}); do touch f$i; setfattr -n user.v -v \"$(printf 'v%.0s' $(seq 500))\" f$i; done");
+        Assert.Equal(Block(image, "f1"), Block(image, $"f{Count}"));
+        using (var session = new Session(image, new Ext4Options { CommitIntervalMs = 1 }))
+        {
+            ulong[] files = [.. Enumerable.Range(1, Count).Select(i => session.Find($"/f{i}"))];
+            Parallel.For(0, Count, new ParallelOptions { MaxDegreeOfParallelism = 8 }, i =>
+            {
+                byte[] value = [(byte)i, 1, 2];
+                Assert.Equal(500, session.GetAttribute(files[i], "user.v")!.Length);
+                Assert.Equal(FileSystemError.None, session.SetAttribute(files[i], "user.v", value));
+                Assert.Equal(value, session.GetAttribute(files[i], "user.v"));
+            });
+        }
+
+        image.AssertClean();
+    }
+
+    [Fact]
     public void A_block_written_here_is_shared_by_the_kernel_with_a_file_of_its_own()
     {
         Require();

@@ -123,7 +123,7 @@ public sealed class AttributeTests
             Assert.Equal(FileSystemError.None, session.SetAttribute(file, "user.c", AttributeKit.Bytes(60)));
             Assert.Equal(FileSystemError.None, session.RemoveAttribute(file, "user.a"));
             Assert.Equal(FileSystemError.None, session.SetAttribute(file, "user.d", AttributeKit.Bytes(20)));
-            Assert.Equal(FileSystemError.None, session.SetAttribute(file, "user.e", AttributeKit.Bytes(64)));
+            Assert.Equal(FileSystemError.None, session.SetAttribute(file, "user.e", AttributeKit.Bytes(80)));
             Assert.Equal(AttributeKit.Bytes(800), session.GetAttribute(file, "user.b"));
             Assert.Equal(["user.b", "user.c", "user.d", "user.e"], session.ListAttributes(file));
         }
@@ -219,6 +219,36 @@ public sealed class AttributeTests
         }
 
         image.AssertClean();
+    }
+
+    [Theory]
+    [InlineData("-b 4096 -I 1024")]
+    [InlineData("-b 1024 -I 128")]
+    public void Reading_attributes_allocates_nothing(string format)
+    {
+        using var image = new Ext4Image("16M", format.Split(' '));
+        using var session = new Session(image);
+        ulong file = session.MakeFile("/f");
+        session.SetAttribute(file, "user.a", "value"u8);
+        session.SetAttribute(
+            file, "system.posix_acl_access", AttributeKit.AccessList("u::6", "u:1:7", "g::4", "m::7", "o::0"));
+        Ext4FileSystem fs = session.FileSystem;
+        var value = new byte[256];
+        ReadAll(1);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        ReadAll(200);
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+
+        void ReadAll(int times)
+        {
+            for (int i = 0; i < times; i++)
+            {
+                fs.GetExtendedAttribute(file, "user.a"u8, value, out _);
+                fs.GetExtendedAttribute(file, "system.posix_acl_access"u8, value, out _);
+                fs.GetExtendedAttribute(file, "security.capability"u8, [], out _);
+                fs.ListExtendedAttributes(file, value, out _);
+            }
+        }
     }
 
     private static void Change(Session session, ulong inode, AttributeFields fields) =>
