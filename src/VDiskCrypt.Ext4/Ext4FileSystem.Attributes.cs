@@ -180,9 +180,11 @@ public sealed partial class Ext4FileSystem
         }
 
         using TransactionHandle handle = _log.Begin(AttributeCredits);
-        FileSystemError result = FileSystemError.None;
+        FileSystemError result = TakesCapability(change.Fields) && _attributes.HasCapability(inode)
+            ? _attributes.RemoveCapability(handle, inode)
+            : FileSystemError.None;
         uint mode = inode.Mode;
-        if ((change.Fields & AttributeFields.Mode) != 0)
+        if (result == FileSystemError.None && (change.Fields & AttributeFields.Mode) != 0)
         {
             mode = inode.Mode & UnixMode.TypeMask | change.Mode & UnixMode.PermissionMask;
             if (!inode.IsSymbolicLink)
@@ -200,6 +202,10 @@ public sealed partial class Ext4FileSystem
         handle.Complete();
         return result;
     }
+
+    /// <summary>Whoever may change the contents or the owner of a program does not thereby pass its capabilities on.</summary>
+    private static bool TakesCapability(AttributeFields fields) =>
+        (fields & (AttributeFields.KillPrivileges | AttributeFields.Size | AttributeFields.UserId | AttributeFields.GroupId)) != 0;
 
     private static void SetFields(Inode inode, in AttributeChange change, uint mode)
     {

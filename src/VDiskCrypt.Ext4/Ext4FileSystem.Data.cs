@@ -1,5 +1,6 @@
 using VDiskCrypt.Core;
 using VDiskCrypt.Ext4.Inodes;
+using VDiskCrypt.Ext4.Transactions;
 
 namespace VDiskCrypt.Ext4;
 
@@ -65,6 +66,12 @@ public sealed partial class Ext4FileSystem
             if (byteOffset < 0)
             {
                 return FileSystemError.InvalidArgument;
+            }
+
+            error = DropCapability(file);
+            if (error != FileSystemError.None)
+            {
+                return error;
             }
 
             int attempt = 0;
@@ -183,6 +190,30 @@ public sealed partial class Ext4FileSystem
             file.Lock.ExitShared();
             file.Unpin();
         }
+    }
+
+    /// <summary>
+    /// Before contents change: the surface does not ask for it, since the kernel expects it of every write. One look per
+    /// inode in memory; whether there are capabilities is remembered.
+    /// </summary>
+    private FileSystemError DropCapability(Inode file)
+    {
+        if (file.HasNoCapability)
+        {
+            return FileSystemError.None;
+        }
+
+        using var locks = new Concurrency.InodeLocks(file);
+        if (file.IsFreed || !_attributes.HasCapability(file))
+        {
+            return FileSystemError.None;
+        }
+
+        using TransactionHandle handle = _log.Begin(AttributeCredits);
+        FileSystemError error = _attributes.RemoveCapability(handle, file);
+        _inodes.Save(handle, file, changesData: false);
+        handle.Complete();
+        return error;
     }
 
     private FileSystemError WriteLocked(Inode file, long byteOffset, ReadOnlySpan<byte> source, out int byteCount)

@@ -54,7 +54,7 @@ public sealed partial class Ext4FileSystem
             var indirect = new IndirectMap(geometry, _cache, _blocks);
             _content = new FileContent(device, geometry, _cache, _blocks, extents, indirect, _inodes, _log, _orphans);
             _directories = new DirectoryContent(new DirectoryFormat(_superblock.View), _content);
-            _attributes = new AttributeContent(checksum, _cache, _blocks);
+            _attributes = new Attributes.AttributeContent(geometry, checksum, _cache, _blocks, _inodes);
             _journalBlockCount = JournalBlockCount();
             CheckRoot();
         }

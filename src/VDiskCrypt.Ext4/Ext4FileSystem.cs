@@ -41,7 +41,7 @@ public sealed partial class Ext4FileSystem : IFileSystem
     private readonly TransactionLog _log;
     private readonly FileContent _content;
     private readonly DirectoryContent _directories;
-    private readonly AttributeContent _attributes;
+    private readonly Attributes.AttributeContent _attributes;
     private readonly ReferenceTable _references = new();
     private readonly ConcurrentDictionary<uint, VDiskException> _dataErrors = [];
     private readonly ManualResetEventSlim _stopping = new();

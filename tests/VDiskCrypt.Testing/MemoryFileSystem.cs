@@ -157,6 +157,7 @@ public sealed partial class MemoryFileSystem : IFileSystem
 
     private static void KillPrivileges(MemoryInode node)
     {
+        node.ExtendedAttributes.Remove("security.capability");
         node.Mode &= ~UnixMode.SetUserId;
         if ((node.Mode & UnixMode.GroupExecute) != 0)
         {

@@ -13,7 +13,7 @@ public enum AttributeFields
     ModifyTime = 32,
     ChangeTime = 64,
 
-    /// <summary>Clear the set-user-id bit, and the set-group-id bit where the group may execute (file contents changed by one who may not keep them).</summary>
+    /// <summary>Clear the set-user-id bit, the file capabilities, and the set-group-id bit where the group may execute (file contents changed by one who may not keep them).</summary>
     KillPrivileges = 128,
 }
 

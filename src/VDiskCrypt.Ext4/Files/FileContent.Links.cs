@@ -39,7 +39,7 @@ internal sealed partial class FileContent
     public FileSystemError ReadTarget(Inode inode, Span<byte> target, out int byteCount)
     {
         byteCount = 0;
-        bool isFast = inode.Blocks512 == (inode.AttributeBlock == 0 ? 0UL : 1UL << (_blockBits - 9));
+        bool isFast = IsFastTarget(inode);
         if (inode.Size <= 0 || inode.Size > (isFast ? InodeOnDisk.BlockByteLength : _geometry.BlockByteSize))
         {
             throw VDiskException.Damaged(
@@ -65,6 +65,10 @@ internal sealed partial class FileContent
         byteCount = length;
         return FileSystemError.None;
     }
+
+    /// <summary>A target in the inode: no blocks, or only that of the extended attributes.</summary>
+    private bool IsFastTarget(Inode inode) =>
+        inode.Blocks512 == (inode.AttributeBlock == 0 ? 0UL : 1UL << (_blockBits - 9));
 
     /// <summary>The cached block behind a logical block of a directory or a symbolic link, pinned.</summary>
     public MetadataBlock GetMetadataBlock(Inode inode, uint logical) =>

@@ -50,7 +50,7 @@ internal sealed partial class FileContent
     {
         if (!inode.HasExtents)
         {
-            if (inode.IsRegular || inode.IsDirectory || inode.Blocks512 > 0 && inode.IsSymbolicLink)
+            if (inode.IsRegular || inode.IsDirectory || inode.IsSymbolicLink && !IsFastTarget(inode))
             {
                 _indirect.Remove(handle, inode, first);
                 _inodes.Save(handle, inode, changesData: true);

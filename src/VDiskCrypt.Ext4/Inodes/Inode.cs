@@ -79,6 +79,9 @@ internal sealed class Inode(uint number)
     /// <summary>The last block of a directory that had room; a hint.</summary>
     public uint DirectoryInsertHint { get; set; }
 
+    /// <summary>Known to have no file capabilities, so that writes need not look; only those who hold the lock change it.</summary>
+    public bool HasNoCapability { get; set; }
+
     /// <summary>Used since the eviction hand last passed.</summary>
     internal bool IsRecent { get; set; }
 
