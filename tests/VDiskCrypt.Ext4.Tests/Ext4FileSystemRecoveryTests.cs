@@ -21,6 +21,10 @@ public sealed class Ext4FileSystemRecoveryTests
             session.Write(file, 50, "still here"u8.ToArray());
             Assert.Equal("still here"u8.ToArray(), session.Read(file, 50, 10));
             Assert.Equal(0u, session.Attributes(file).LinkCount);
+
+            // Cut short, they are still without a name.
+            Assert.Equal(FileSystemError.None, session.Truncate(file, 10_000));
+            Assert.Equal(FileSystemError.None, session.Truncate(other, 10_000));
             session.FileSystem.Forget(file, 2);
             Assert.Equal(FileSystemError.StaleInode, session.FileSystem.GetAttributes(file, out _));
             Assert.Equal(0u, session.Attributes(other).LinkCount);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using VDiskCrypt.Interop.Linux;
@@ -22,6 +23,14 @@ public sealed unsafe class ImageLock : IDisposable
     private const int PermissionCount = 4;
     private const int LockByteCount = 104;
     private const int Enolck = 37;
+
+    /// <summary>
+    /// A holder that cannot be found is waited for, this long. A process that was started while another image was open
+    /// holds its copy of the descriptor, and with it the locks, until it executes its program.
+    /// </summary>
+    private const int PassingHolderMs = 500;
+
+    private const int RetryMs = 10;
 
     private const int ConsistentRead = 1;
     private const int Write = 2;
@@ -51,6 +60,32 @@ public sealed unsafe class ImageLock : IDisposable
             return new ImageLock(file, isHeld: true);
         }
 
+        var waited = Stopwatch.StartNew();
+        while (true)
+        {
+            try
+            {
+                return AcquireOnce(file);
+            }
+            catch (VDiskException failure) when (failure.Kind == FailureKind.InUse
+                && waited.ElapsedMilliseconds < PassingHolderMs && FindHolder(file) is null)
+            {
+                Thread.Sleep(RetryMs);
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        if (!OperatingSystem.IsWindows() && !_file.Handle.IsClosed)
+        {
+            var all = Range(Libc.F_UNLCK, PermissionBase, LockByteCount);
+            Libc.fcntl_lock(_file.Handle, Libc.F_OFD_SETLK, &all);
+        }
+    }
+
+    private static ImageLock AcquireOnce(HostFile file)
+    {
         int used = file.IsReadOnly ? ConsistentRead : ConsistentRead | Write | WriteUnchanged | Resize;
         int unshared = file.IsReadOnly ? Write | Resize : Write | WriteUnchanged | Resize;
         var imageLock = new ImageLock(file, TrySet(file, used, unshared));
@@ -67,15 +102,6 @@ public sealed unsafe class ImageLock : IDisposable
         {
             imageLock.Dispose();
             throw;
-        }
-    }
-
-    public void Dispose()
-    {
-        if (!OperatingSystem.IsWindows() && !_file.Handle.IsClosed)
-        {
-            var all = Range(Libc.F_UNLCK, PermissionBase, LockByteCount);
-            Libc.fcntl_lock(_file.Handle, Libc.F_OFD_SETLK, &all);
         }
     }
 

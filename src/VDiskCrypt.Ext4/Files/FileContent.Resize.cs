@@ -35,7 +35,11 @@ internal sealed partial class FileContent
         if (shrinks)
         {
             RemoveBlocks(handle, inode, (uint)((size + _blockMask) >> _blockBits));
-            _orphans.Remove(handle, inode.Number);
+            if (inode.LinkCount > 0)
+            {
+                // Without a name it stays an orphan until its last reference is dropped.
+                _orphans.Remove(handle, inode.Number);
+            }
         }
 
         handle.Complete();
