@@ -1,4 +1,5 @@
 using System.CommandLine;
+using VDiskCrypt.Core;
 
 namespace VDiskCrypt.Cli;
 
@@ -7,11 +8,14 @@ internal static class Program
 {
     private static int Main(string[] arguments)
     {
+        HostProcess.FillStandardDescriptors();
+        HostProcess.ForbidDumps();
         if (arguments is [DaemonEntry.Name, ..])
         {
             return DaemonEntry.Run();
         }
 
+        System.Console.SetError(MessageStream.OpenError());
         RootCommand root = CommandTree.Build();
         ParseResult parsed = root.Parse(arguments);
         if (parsed.Errors.Count > 0)

@@ -40,9 +40,9 @@ public sealed partial class VolumeContainer
                 throw Tampered("the header was changed by somebody who does not hold the volume key: its authentication code does not fit");
             }
 
-            known.Remember(Uuid);
+            known.Remember(Uuid, volumeKey);
         }
-        else if (known.IsAuthenticated(Uuid))
+        else if (known.IsAuthenticated(Uuid, volumeKey))
         {
             throw Tampered("the header's authentication code was removed; this volume had one when it was used here before");
         }

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using VDiskCrypt.Core;
 using VDiskCrypt.Crypto;
 using VDiskCrypt.Ext4;
@@ -11,6 +12,7 @@ namespace VDiskCrypt.Volumes;
 public static class VolumeCreation
 {
     private const int SecretByteCount = 64;
+    private const int PartialNameByteCount = 6;
     private const int MaximumLabelByteCount = 16;
     private const string PartitionName = "encrypted volume";
 
@@ -29,8 +31,8 @@ public static class VolumeCreation
 
     /// <remarks>
     /// The order: 1. everything that can be refused is checked, and the KEKs wrap; 2. the image is made under a name of
-    /// its own; 3. partition table; 4. LUKS2 header, keyslots, tokens; 5. filesystem; 6. flush and close; 7. the image
-    /// gets its name. A failure or a crash before 7 leaves nothing under the name that was asked for.
+    /// its own; 3. partition table; 4. LUKS2 header, keyslots, tokens; 5. filesystem; 6. flush and close; 7. it is
+    /// remembered that the header has an authentication code; 8. the image gets its name. A failure or a crash before 8 leaves nothing under the name that was asked for.
     /// </remarks>
     /// <exception cref="VDiskException">Usage, NotPermitted, NoSpace, and whatever a KEK's store answers.</exception>
     public static CreatedVolume Create(VolumeCreationOptions options, KekProviders providers)
@@ -40,7 +42,9 @@ public static class VolumeCreation
         List<WrappedKey> wrapped = Wrap(options, providers, notices);
         SecretMemory? recoveryKey = options.WithRecoveryKey ? RecoveryKey.Create() : null;
         SecretMemory volumeKey = AesXtsKey.Generate(options.KeyBitCount / 8);
-        string partial = $"{options.Path}.{Environment.ProcessId}.new";
+        
+        // Random, not the process id: processes of two containers or hosts share numbers, and one would delete the other's.
+        string partial = $"{options.Path}.{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(PartialNameByteCount))}.new";
         try
         {
             string uuid;
@@ -51,8 +55,8 @@ public static class VolumeCreation
                 byteCount = image.ByteLength;
             }
 
+            new KnownVolumes(options.KnownVolumesFolder).Remember(uuid, volumeKey);
             Publish(partial, options.Path);
-            new KnownVolumes(options.KnownVolumesFolder).Remember(uuid);
             return new CreatedVolume
             {
                 Path = options.Path,
@@ -194,7 +198,7 @@ public static class VolumeCreation
         {
             File.Move(partial, path, overwrite: false);
         }
-        catch (IOException error)
+        catch (IOException error) when (System.IO.Path.Exists(path))
         {
             throw new VDiskException(FailureKind.Usage, "the image cannot get its name: something is there already", path, "choose another name", error);
         }

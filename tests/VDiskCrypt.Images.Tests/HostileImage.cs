@@ -89,6 +89,8 @@ internal sealed record HostileImage(
         yield return Refused("log unaligned", bytes => Headers(bytes, header => header with { LogOffset = Mib + 4096 }), "MiB boundaries");
         yield return Refused("log over the headers", bytes => Headers(bytes, header => header with { LogOffset = 0 }), "MiB boundaries");
         yield return Refused("log over the metadata", bytes => Headers(bytes, header => header with { LogOffset = 2 * Mib }), "overlap");
+        yield return Refused("log behind the end", bytes => Headers(bytes, header => header with { LogOffset = 1L << 40 }), "behind the end of the file");
+        yield return Refused("log at the end of all numbers", bytes => Headers(bytes, header => header with { LogOffset = long.MaxValue / Mib * Mib }), "behind the end of the file");
         yield return Refused("log too large", bytes => Headers(bytes, header => header with { LogByteSize = 1u << 30 }), "a log of", FailureKind.Unsupported);
         yield return Refused("sequence number at its end", bytes => Headers(bytes, header => header with { SequenceNumber = ulong.MaxValue }), "no room");
         yield return Refused(

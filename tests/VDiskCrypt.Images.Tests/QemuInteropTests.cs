@@ -57,6 +57,20 @@ public sealed class QemuInteropTests
     }
 
     [Theory]
+    [InlineData("qcow2", "qcow2")]
+    [InlineData("vmdk", "VMDK")]
+    [InlineData("vdi", "VDI")]
+    public void A_format_that_is_not_handled_is_refused_by_its_name(string qemuName, string name)
+    {
+        ExternalTool.Require("qemu-img");
+        using var scratch = new ScratchFolder();
+        ExternalTool.Run("qemu-img", "create", "-q", "-f", qemuName, scratch["disk"], "8M").Succeeded();
+        VDiskException failure = Assert.Throws<VDiskException>(() => ImageFormats.Open(scratch["disk"], ImageAccess.ReadOnly));
+        Assert.Equal(FailureKind.Unsupported, failure.Kind);
+        Assert.Contains(name, failure.Message);
+    }
+
+    [Theory]
     [MemberData(nameof(FormatCase.Data), MemberType = typeof(FormatCase))]
     public void Reads_and_changes_what_qemu_writes(ImageFormat format)
     {

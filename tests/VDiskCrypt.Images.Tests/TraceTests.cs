@@ -56,6 +56,42 @@ public sealed class TraceTests
     }
 
     [Fact]
+    public void A_log_entry_knows_no_longer_file_than_is_durable_before_it()
+    {
+        SimulatedFile file = CrashTests.Create(ImageFormat.VhdxDynamic);
+        var growing = new GrowingFile(file);
+        using (IBlockDevice image = HostileImage.Open(growing, out _))
+        {
+            // Another writer makes a block right behind the flush that makes this one's data durable.
+            image.Write(0, new byte[] { 1 });
+            growing.AfterFlush = () => image.Write(8L * Mib, new byte[] { 1 });
+            image.Flush();
+        }
+
+        long length = 0;
+        long durable = 0;
+        int entryCount = 0;
+        foreach (FileOperation operation in file.Operations)
+        {
+            switch (operation)
+            {
+                case FileOperation.Length grown:
+                    length = grown.ByteLength;
+                    break;
+                case FileOperation.Flush:
+                    durable = length;
+                    break;
+                case FileOperation.Write { ByteOffset: >= LogOffset and < LogOffset + Mib } write:
+                    Assert.InRange((long)VhdxLogEntry.Parse(write.Bytes)!.FlushedFileOffset, 1, durable);
+                    entryCount++;
+                    break;
+            }
+        }
+
+        Assert.Equal(2, entryCount);
+    }
+
+    [Fact]
     public void A_vhd_table_changes_only_after_data_bitmap_and_footer_are_durable()
     {
         SimulatedFile file = CrashTests.Create(ImageFormat.VhdDynamic);

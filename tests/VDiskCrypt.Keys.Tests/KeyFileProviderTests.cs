@@ -66,6 +66,25 @@ public sealed class KeyFileProviderTests : IDisposable
     }
 
     [Fact]
+    public void A_pipe_is_no_key_file_and_is_not_waited_for()
+    {
+        string path = _scratch["pipe"];
+        ExternalTool.Run("mkfifo", "-m", "600", path).Succeeded();
+        var wrapped = new WrappedSecret($"file:{path}", "A256KW", "x", new byte[72]);
+        VDiskException error = Assert.Throws<VDiskException>(() => new FileKekProvider().Unwrap(wrapped, default));
+        Assert.Equal(FailureKind.Usage, error.Kind);
+    }
+
+    [Theory]
+    [InlineData("file:")]
+    [InlineData("file:a\0b")]
+    public void A_key_id_that_is_no_path_is_said_so(string keyId)
+    {
+        var wrapped = new WrappedSecret(keyId, "A256KW", "x", new byte[72]);
+        Assert.Equal(FailureKind.Usage, Assert.Throws<VDiskException>(() => new FileKekProvider().Unwrap(wrapped, default)).Kind);
+    }
+
+    [Fact]
     public void A_key_file_that_others_may_read_is_refused()
     {
         string path = KeyFile("open.key");

@@ -75,6 +75,8 @@ public sealed class RecoveryKeyTests
     [Theory]
     [InlineData("")]
     [InlineData("correct horse battery staple")]
+    [InlineData("password!")]
+    [InlineData("correct-horse-battery-staple-and-more-and-more-and-more-and-more")]
     [InlineData("AAAAAA-BBBBBB")]
     public void An_ordinary_passphrase_is_not_taken_for_one(string passphrase)
     {

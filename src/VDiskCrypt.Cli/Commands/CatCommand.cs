@@ -29,7 +29,7 @@ internal sealed class CatCommand
 
     private void Run(ParseResult parsed, Report report)
     {
-        using Stream output = System.Console.OpenStandardOutput();
+        using Stream output = StandardOutput.Open();
         foreach (string argument in parsed.GetRequiredValue(_paths))
         {
             VolumePath path = VolumePath.ParseInVolume(argument);

@@ -11,7 +11,6 @@ internal sealed class DecryptCommand
 {
     private const int ChunkByteCount = 4 << 20;
     private const int HoleByteCount = 4096;
-
     private readonly Argument<string> _source = new("SRC") { Description = "the image, or IMAGE#N for its partition N" };
     private readonly Argument<string> _target = new("DST") { Description = "the file to make; - is standard output" };
     private readonly CredentialOptions _credentials;
@@ -40,7 +39,7 @@ internal sealed class DecryptCommand
         using Volume volume = VolumeAccessor.Open(parsed, _credentials, parsed.GetRequiredValue(_source), VolumeAccess.ReadOnly, report);
         if (target == "-")
         {
-            using Stream output = System.Console.OpenStandardOutput();
+            using Stream output = StandardOutput.Open();
             Copy(volume.Device, (_, chunk) => output.Write(chunk));
             return;
         }
@@ -53,7 +52,7 @@ internal sealed class DecryptCommand
     /// <summary>The file appears under its name only when it is whole; its zeros are holes.</summary>
     private static void ToFile(IBlockDevice volume, string target)
     {
-        if (File.Exists(target))
+        if (Path.Exists(target))
         {
             throw new VDiskException(FailureKind.Usage, "the file exists already", target, "remove it, or choose another name");
         }
@@ -74,6 +73,7 @@ internal sealed class DecryptCommand
             }
 
             File.Move(partial, target, overwrite: false);
+            HostFile.FsyncDirectory(target);
         }
         catch (Exception error) when (error is not VDiskException)
         {

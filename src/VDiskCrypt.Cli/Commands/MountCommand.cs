@@ -62,13 +62,18 @@ internal sealed class MountCommand
         }
 
         MountRequest request = Request(parsed);
+        HostPaths.ControlSocket(request);
         MakeMountPoint(request.MountPoint);
         if (parsed.GetValue(_foreground))
         {
             using UnlockedVolume unlocked = ForegroundUnlock.InChild();
             report.Notices(unlocked.Notices);
-            unlocked.Lines.ForEach(System.Console.Out.WriteLine);
-            MountDaemon.Run(request, unlocked.Key, report.Notices);
+            if (MountDaemon.Run(request, unlocked.Key, report.Notices) != ExitCode.Done)
+            {
+                throw new VDiskException(FailureKind.InputOutput, "not everything could be written", request.Image,
+                    "see the messages above; check the filesystem before it is used again");
+            }
+
             return;
         }
 

@@ -15,7 +15,6 @@ internal static class DaemonEntry
 
     public static int Run()
     {
-        HostProcess.ForbidDumps();
         HostProcess.StartSession();
         Environment.CurrentDirectory = "/";
         using var input = new FileStream(new SafeFileHandle(0, ownsHandle: false), FileAccess.Read, bufferSize: 0);
@@ -38,18 +37,9 @@ internal static class DaemonEntry
             HostProcess.Redirect(1, nothing);
         }
 
-        if (File.Exists(request.LogPath))
-        {
-            File.Move(request.LogPath, request.LogPath + ".old", overwrite: true);
-        }
-
-        using (SafeFileHandle log = File.OpenHandle(request.LogPath, FileMode.Create, FileAccess.Write, FileShare.ReadWrite))
-        {
-            HostProcess.Redirect(2, log);
-        }
-
         try
         {
+            OpenLog(request.LogPath);
             using SecretMemory key = KeyPipe.ReadKey(input);
             return MountDaemon.Run(request, key, notices => Answer(new DaemonAnswer { Ready = true, Notices = notices }));
         }
@@ -69,6 +59,24 @@ internal static class DaemonEntry
             }
 
             return ExitCode.Of((error as VDiskException)?.Kind ?? FailureKind.Internal);
+        }
+    }
+
+    private static void OpenLog(string path)
+    {
+        try
+        {
+            if (File.Exists(path))
+            {
+                File.Move(path, path + ".old", overwrite: true);
+            }
+
+            using SafeFileHandle log = File.OpenHandle(path, FileMode.Create, FileAccess.Write, FileShare.ReadWrite);
+            HostProcess.Redirect(2, log);
+        }
+        catch (Exception error) when (error is UnauthorizedAccessException or IOException and not VDiskException)
+        {
+            throw HostError.FromException(error, path);
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.Win32.SafeHandles;
@@ -22,8 +23,10 @@ internal static class ForegroundUnlock
     {
         using var output = new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write, bufferSize: 0);
         using UnlockedVolume unlocked = unlock();
-        var answer = new UnlockAnswer { Notices = [.. unlocked.Notices], Lines = [.. unlocked.Lines] };
-        KeyPipe.Write(output, JsonSerializer.Serialize(answer, UnlockJson.Default.UnlockAnswer), unlocked.Key);
+        using SecretMemory lines = SecretMemory.Take(Encoding.UTF8.GetBytes(string.Concat(unlocked.Lines.Select(line => line + "\n")) + "\n"));
+        var answer = new UnlockAnswer { Notices = [.. unlocked.Notices] };
+        KeyPipe.Write(output, JsonSerializer.Serialize(answer, UnlockJson.Default.UnlockAnswer), lines);
+        KeyPipe.WriteKey(output, unlocked.Key);
     }
 
     /// <summary>The serving side. A child that failed has said why on standard error; its exit code becomes ours.</summary>
@@ -46,11 +49,27 @@ internal static class ForegroundUnlock
             Environment.Exit(child.ExitCode == 0 ? ExitCode.Internal : child.ExitCode);
         }
 
+        PassOn(KeyPipe.ReadKey(child.StandardOutput.BaseStream));
         var unlocked = new UnlockedVolume(KeyPipe.ReadKey(child.StandardOutput.BaseStream));
         unlocked.Notices.AddRange(answer!.Notices);
-        unlocked.Lines.AddRange(answer.Lines);
         child.WaitForExit();
         return unlocked;
+    }
+
+    /// <summary>
+    /// The lines of the result, a new recovery key among them, from secret memory to standard output: as texts they would
+    /// stay on the heap of the serving process. An empty line ends them and is not shown.
+    /// </summary>
+    private static void PassOn(SecretMemory lines)
+    {
+        using (lines)
+        {
+            if (lines.ByteCount > 1)
+            {
+                using Stream output = StandardOutput.Open();
+                output.Write(lines.Span[..^1]);
+            }
+        }
     }
 }
 
@@ -58,8 +77,6 @@ internal static class ForegroundUnlock
 internal sealed record UnlockAnswer
 {
     public string[] Notices { get; init; } = [];
-
-    public string[] Lines { get; init; } = [];
 }
 
 [JsonSerializable(typeof(UnlockAnswer))]

@@ -1,3 +1,4 @@
+using System.Text;
 using VDiskCrypt.Core;
 
 namespace VDiskCrypt.Cli;
@@ -8,16 +9,31 @@ internal static class HostPaths
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
 
     /// <summary>State files and control sockets of live mounts; gone after a restart. VDISKCRYPT_RUNTIME_DIR overrides it.</summary>
-    public static string RuntimeFolder => Private(Environment.GetEnvironmentVariable("VDISKCRYPT_RUNTIME_DIR") ?? DefaultRuntimeFolder());
+    public static string RuntimeFolder => Private(Named("VDISKCRYPT_RUNTIME_DIR") ?? DefaultRuntimeFolder());
 
     /// <summary>Platform keys, known volumes and logs. VDISKCRYPT_DATA_DIR overrides it.</summary>
-    public static string DataFolder => Private(Environment.GetEnvironmentVariable("VDISKCRYPT_DATA_DIR") ?? DefaultDataFolder());
+    public static string DataFolder => Private(Named("VDISKCRYPT_DATA_DIR") ?? DefaultDataFolder());
 
     public static string KeyFolder => Path.Combine(DataFolder, "keys");
 
     public static string KnownVolumesFolder => Path.Combine(DataFolder, "volumes");
 
     public static string LogFolder => Private(Path.Combine(DataFolder, "logs"));
+
+    /// <summary>Longest path of a Unix socket, its ending zero left out: sun_path of sockaddr_un (unix(7)).</summary>
+    private const int MaximumSocketPathByteCount = 107;
+
+    /// <exception cref="VDiskException">Usage where the path is too long for a socket.</exception>
+    public static string ControlSocket(MountRequest request)
+    {
+        string path = Path.Combine(request.RuntimeFolder, request.Id + ".sock");
+        return Encoding.UTF8.GetByteCount(path) <= MaximumSocketPathByteCount ? path : throw new VDiskException(
+            FailureKind.Usage, "the path is too long for a control socket", path, "name a shorter folder by VDISKCRYPT_RUNTIME_DIR");
+    }
+
+    /// <summary>Absolute: the daemon works in another folder.</summary>
+    private static string? Named(string variable) =>
+        Environment.GetEnvironmentVariable(variable) is { Length: > 0 } folder ? Path.GetFullPath(folder) : null;
 
     private static bool IsRoot => !OperatingSystem.IsWindows() && HostStatus.CurrentUserId == 0;
 

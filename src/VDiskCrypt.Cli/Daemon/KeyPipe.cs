@@ -18,13 +18,18 @@ internal static class KeyPipe
         pipe.Write(Encoding.UTF8.GetBytes(line + "\n"));
         if (key is not null)
         {
-            Span<byte> length = stackalloc byte[sizeof(int)];
-            BinaryPrimitives.WriteInt32LittleEndian(length, key.ByteCount);
-            pipe.Write(length);
-            pipe.Write(key.Span);
+            WriteKey(pipe, key);
         }
 
         pipe.Flush();
+    }
+
+    public static void WriteKey(Stream pipe, SecretMemory key)
+    {
+        Span<byte> length = stackalloc byte[sizeof(int)];
+        BinaryPrimitives.WriteInt32LittleEndian(length, key.ByteCount);
+        pipe.Write(length);
+        pipe.Write(key.Span);
     }
 
     /// <summary>Null when the other side ended without a line.</summary>

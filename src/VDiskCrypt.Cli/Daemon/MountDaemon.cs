@@ -38,10 +38,21 @@ internal static class MountDaemon
                     SourceName = request.Image,
                     FailureLog = DaemonLog.Write,
                 });
-                DateTimeOffset since = DateTimeOffset.UtcNow;
-                control = new ControlSocket(Path.Combine(request.RuntimeFolder, request.Id + ".sock"), () => State(request, volume, session, since));
-                DaemonLog.Write($"mounted {request.Image} at {request.MountPoint}, volume {volume.Uuid}, {session.Transport}");
-                ready([.. notices]);
+                try
+                {
+                    DateTimeOffset since = DateTimeOffset.UtcNow;
+                    control = new ControlSocket(HostPaths.ControlSocket(request), () => State(request, volume, session, since));
+                    DaemonLog.Write($"mounted {request.Image} at {request.MountPoint}, volume {volume.Uuid}, {session.Transport}");
+                    ready([.. notices]);
+                }
+                catch
+                {
+                    // Whoever asked for the mount is gone or will be told that it failed: nothing may stay mounted.
+                    session.Unmount(lazy: true);
+                    session.Completion.Wait(OpenFilesGraceMs);
+                    throw;
+                }
+
                 ServeUntilEnd(session);
             }
             finally

@@ -71,6 +71,11 @@ internal sealed class FileCopy(VolumeTree tree, Report report)
 
             FolderToVolume(source, folder, name, targetPath);
         }
+        else if (IsSpecial(source))
+        {
+            report.Notice($"left out, neither file, folder nor link: {source}");
+            return;
+        }
         else if (File.Exists(source))
         {
             FileToVolume(source, folder, name, targetPath);
@@ -89,14 +94,21 @@ internal sealed class FileCopy(VolumeTree tree, Report report)
         return new NewInode { Mode = mode, UserId = status?.UserId ?? 0, GroupId = status?.GroupId ?? 0 };
     }
 
+    /// <summary>A pipe, socket or device: opening it may wait for ever or never end.</summary>
+    private static bool IsSpecial(string source) => !OperatingSystem.IsWindows()
+        && HostStatus.Of(source, followLinks: false) is { } status
+        && (status.Mode & UnixMode.TypeMask) is not (UnixMode.Regular or UnixMode.Directory or UnixMode.SymbolicLink);
+
     private static uint PermissionsOf(string source, uint otherwise) =>
         OperatingSystem.IsWindows() ? otherwise : (uint)File.GetUnixFileMode(source);
 
     private void FileToHost(InodeAttributes source, string sourcePath, string target)
     {
-        using (SafeFileHandle file = File.OpenHandle(target, FileMode.Create, FileAccess.Write))
+        // For its owner alone until it has the mode of the source: that may be closed to others.
+        using (var stream = new FileStream(target, PrivateFile()))
         using (AlignedBuffer buffer = AlignedBuffer.Rent(ChunkByteCount))
         {
+            SafeFileHandle file = stream.SafeFileHandle;
             RandomAccess.SetLength(file, source.Size);
             long offset = 0;
             while (offset < source.Size
@@ -117,11 +129,39 @@ internal sealed class FileCopy(VolumeTree tree, Report report)
         SetHostAttributes(source, target);
     }
 
+    private static FileStreamOptions PrivateFile()
+    {
+        var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, BufferSize = 0 };
+        if (!OperatingSystem.IsWindows())
+        {
+            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        }
+
+        return options;
+    }
+
+    /// <remarks>
+    /// A folder with one name twice would let a link be made first and then be written through, out of the target; names
+    /// that are not UTF-8 become equal when they are decoded.
+    /// </remarks>
     private void FolderToHost(InodeAttributes source, string sourcePath, string target)
     {
         Directory.CreateDirectory(target);
+        var names = new HashSet<string>(StringComparer.Ordinal);
         foreach (VolumeEntry entry in tree.List(source, sourcePath))
         {
+            if (!entry.HasHostName)
+            {
+                throw new VDiskException(FailureKind.Unsupported, "a name is not UTF-8 and cannot be copied out", $"{sourcePath.TrimEnd('/')}/{entry.Name}",
+                    "mount the volume and copy it from there");
+            }
+
+            if (!names.Add(entry.Name))
+            {
+                throw new VDiskException(FailureKind.Damaged, "a folder holds one name twice", $"{sourcePath.TrimEnd('/')}/{entry.Name}",
+                    "decrypt the volume and run e2fsck on it");
+            }
+
             ToHost(entry.Attributes, $"{sourcePath.TrimEnd('/')}/{entry.Name}", Path.Combine(target, entry.Name), recursive: true);
         }
 

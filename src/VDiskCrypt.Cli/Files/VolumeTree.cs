@@ -4,7 +4,11 @@ using VDiskCrypt.Core;
 namespace VDiskCrypt.Cli;
 
 /// <summary>An entry of a folder in a volume.</summary>
-internal sealed record VolumeEntry(string Name, InodeAttributes Attributes);
+internal sealed record VolumeEntry(string Name, InodeAttributes Attributes)
+{
+    /// <summary>False where the name's bytes are not UTF-8, so that <see cref="Name"/> is only for showing.</summary>
+    public bool HasHostName { get; init; } = true;
+}
 
 /// <summary>Paths, entries and contents of a filesystem without a mount.</summary>
 internal sealed class VolumeTree(IFileSystem files)
@@ -114,7 +118,7 @@ internal sealed class VolumeTree(IFileSystem files)
         {
             if (!name.SequenceEqual("."u8) && !name.SequenceEqual(".."u8))
             {
-                Entries.Add(new VolumeEntry(Encoding.UTF8.GetString(name), attributes));
+                Entries.Add(new VolumeEntry(Encoding.UTF8.GetString(name), attributes) { HasHostName = System.Text.Unicode.Utf8.IsValid(name) });
             }
 
             return true;

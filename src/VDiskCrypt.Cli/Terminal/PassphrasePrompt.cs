@@ -9,6 +9,12 @@ internal static class PassphrasePrompt
     /// <summary>Bytes of UTF-8; the limit of cryptsetup's own prompt.</summary>
     public const int MaximumByteCount = 512;
 
+    /// <summary>Ctrl-D.</summary>
+    private const char EndOfTransmission = '\x04';
+
+    /// <summary>Ctrl-U.</summary>
+    private const char EraseLine = '\x15';
+
     public static bool IsPossible => !System.Console.IsInputRedirected;
 
     /// <exception cref="VDiskException">Usage when there is no terminal to ask at, or it was left empty.</exception>
@@ -59,9 +65,17 @@ internal static class PassphrasePrompt
                     continue;
             }
 
-            if (key.KeyChar == 0)
+            switch (key.KeyChar)
             {
-                continue;
+                case EndOfTransmission:
+                    return byteCount;
+                case EraseLine:
+                    typed.Clear();
+                    byteCount = 0;
+                    continue;
+                case < ' ' and not '\t':
+                    // Never part of a passphrase: a terminal that edits lines itself, as cryptsetup's prompt has, keeps them.
+                    continue;
             }
 
             character[pending++] = key.KeyChar;
@@ -70,10 +84,13 @@ internal static class PassphrasePrompt
                 continue;
             }
 
-            if (Encoding.UTF8.TryGetBytes(character[..pending], typed[byteCount..], out int written))
+            if (!Encoding.UTF8.TryGetBytes(character[..pending], typed[byteCount..], out int written))
             {
-                byteCount += written;
+                throw new VDiskException(FailureKind.Usage, $"the passphrase is longer than {MaximumByteCount} bytes", null,
+                    "use --passphrase-file FILE for a longer one");
             }
+
+            byteCount += written;
 
             pending = 0;
             character.Clear();

@@ -33,13 +33,20 @@ internal sealed class Report
         if (Json)
         {
             document.Insert(0, "version", JsonVersion);
-            System.Console.Out.WriteLine(document.ToJsonString(JsonOptions));
-            return;
+            lines = [document.ToJsonString(JsonOptions)];
         }
 
-        foreach (string line in lines)
+        try
         {
-            System.Console.Out.WriteLine(line);
+            foreach (string line in lines)
+            {
+                System.Console.Out.WriteLine(line);
+            }
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new VDiskException(FailureKind.InputOutput, $"it is done, and its result cannot be written: {error.Message}", "standard output",
+                "check where standard output goes", error);
         }
     }
 
@@ -57,7 +64,11 @@ internal sealed class Report
     /// <summary>What failed, where, and what to do: a line each. Returns the exit code.</summary>
     public int Failure(Exception error)
     {
-        if (error is VDiskException known)
+        // What the runtime's own file calls throw is the host's answer, not a defect of this program.
+        var known = error as VDiskException ?? (error is IOException or UnauthorizedAccessException
+            ? HostError.FromException(error, "a file of this host")
+            : null);
+        if (known is not null)
         {
             Line($"vdiskcrypt: {known.Message}", known.Where is null ? null : $"  where: {known.Where}",
                 known.Remedy is null ? null : $"  do: {known.Remedy}");
@@ -72,7 +83,7 @@ internal sealed class Report
             System.Console.Error.WriteLine(error);
         }
 
-        return error is VDiskException { Kind: FailureKind kind } ? ExitCode.Of(kind) : ExitCode.Internal;
+        return ExitCode.Of(known?.Kind ?? FailureKind.Internal);
     }
 
     private static void Line(params string?[] lines)

@@ -27,6 +27,32 @@ public static class HostProcess
         }
     }
 
+    /// <summary>
+    /// Fills standard descriptors that were closed by whoever started the process. Otherwise the next file to be opened, an
+    /// image among them, gets the number 1 or 2, and a message to the user is written over its first bytes. Input ends at
+    /// once, results fail (they must not vanish unnoticed), messages are lost. To be called before anything is opened.
+    /// </summary>
+    public static void FillStandardDescriptors()
+    {
+        const int output = 1;
+        int fd = 0;
+        while (!OperatingSystem.IsWindows() && fd >= 0 && fd < FirstOtherDescriptor)
+        {
+            // open(2) gives the lowest free number, so a first try tells which one is free.
+            fd = Libc.open("/dev/null", Libc.O_RDWR, 0);
+            if (fd == output)
+            {
+                Libc.close(fd);
+                fd = Libc.open("/dev/null", Libc.O_RDONLY, 0);
+            }
+        }
+
+        if (fd >= FirstOtherDescriptor)
+        {
+            Libc.close(fd);
+        }
+    }
+
     /// <summary>A session of its own: no terminal, no hang-up with the shell that started it.</summary>
     public static void StartSession()
     {

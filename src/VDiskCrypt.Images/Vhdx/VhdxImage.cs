@@ -17,6 +17,10 @@ internal sealed partial class VhdxImage : BlockMappedImage
     private readonly VhdxRegionTable _regions;
     private readonly VhdxBat _bat;
     private long _end;
+
+    /// <summary>The end of what the table on disk refers to, which the file reached durably; under the flush lock.</summary>
+    private long _committedEnd;
+
     private bool _isTailCut;
 
     private VhdxImage(
@@ -29,6 +33,7 @@ internal sealed partial class VhdxImage : BlockMappedImage
         _bat = bat;
         _log = new VhdxLog(file, headers);
         _end = bat.End;
+        _committedEnd = bat.End;
         Metadata = metadata;
         Notices.AddRange(notices);
     }
@@ -59,6 +64,7 @@ internal sealed partial class VhdxImage : BlockMappedImage
 
         var notices = new List<string>();
         VhdxHeaderPair headers = VhdxHeaderPair.Read(file, notices);
+        VhdxLogReplay.RequireInside(file, headers.Current);
         IReadOnlyList<VhdxLogEntry> sequence = VhdxLogReplay.FindActiveSequence(file, headers.Current, notices);
         IHostFile replayed = file;
         if (sequence.Count > 0)
@@ -142,13 +148,15 @@ internal sealed partial class VhdxImage : BlockMappedImage
         int sectorCount = 0;
         foreach (int block in blocks)
         {
+            // These blocks were allocated before the flush that precedes this call, so the file reaches their ends on disk.
+            _committedEnd = Math.Max(_committedEnd, _bat.DataOffset(block) + MapBlockByteSize);
             long entryOffset = _regions.Bat.ByteOffset + _bat.IndexOf(block) * sizeof(ulong);
             long sectorOffset = entryOffset / Sector * Sector;
             if (sectorCount == 0 || fileOffsets[sectorCount - 1] != sectorOffset)
             {
                 if (sectorCount == VhdxLog.LargestSectorCount)
                 {
-                    _log.Change(fileOffsets, sectors.Span);
+                    _log.Change(fileOffsets, sectors.Span, _committedEnd);
 
                     // The next entry's Tail is itself: what this one changed has to be durable before.
                     File.Flush();
@@ -164,7 +172,7 @@ internal sealed partial class VhdxImage : BlockMappedImage
                 sectors.Span[((sectorCount - 1) * Sector + (int)(entryOffset - sectorOffset))..], _bat.Entry(block));
         }
 
-        _log.Change(fileOffsets[..sectorCount], sectors.Span[..(sectorCount * Sector)]);
+        _log.Change(fileOffsets[..sectorCount], sectors.Span[..(sectorCount * Sector)], _committedEnd);
     }
 
     protected override void CloseCleanly()

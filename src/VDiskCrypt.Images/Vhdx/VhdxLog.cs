@@ -37,11 +37,17 @@ internal sealed class VhdxLog
     /// The entry's Tail is the entry itself, because all that older ones changed is durable; and a reader that takes
     /// older entries too, as QEMU does, ends with the same bytes.
     /// </summary>
-    public void Change(ReadOnlySpan<long> fileOffsets, ReadOnlySpan<byte> sectors)
+    /// <param name="fileOffsets">Where the sectors go, each a multiple of 4096.</param>
+    /// <param name="sectors">Their new contents.</param>
+    /// <param name="durableByteLength">
+    /// A length that the file is known to have on disk. Not the length that it has now: another thread may just have grown
+    /// it, and a reader refuses a log that knows a longer file than there is after a power failure.
+    /// </param>
+    public void Change(ReadOnlySpan<long> fileOffsets, ReadOnlySpan<byte> sectors, long durableByteLength)
     {
         using AlignedBuffer entry = AlignedBuffer.Rent(VhdxLogEntry.SizeOf(fileOffsets.Length));
         VhdxLogEntry.Build(
-            entry.Span, _id, _sequenceNumber, (uint)_position, _file.ByteLength, fileOffsets, sectors);
+            entry.Span, _id, _sequenceNumber, (uint)_position, durableByteLength, fileOffsets, sectors);
         WriteWrapped(entry.Span);
         _file.Flush();
         _sequenceNumber++;

@@ -13,6 +13,17 @@ internal static class VhdxLogReplay
     /// <summary>What no file can be behind: beyond the largest disk with all its tables.</summary>
     private const long LargestFileByteLength = VhdxFormat.LargestDiskByteSize + (1L << 40);
 
+    /// <summary>Refuses a log outside the file, in use or not: what is written next would go there.</summary>
+    public static void RequireInside(IHostFile file, VhdxHeader header)
+    {
+        if (header.LogOffset > file.ByteLength - header.LogByteSize)
+        {
+            throw VDiskException.Damaged(
+                "VHDX log", header.LogOffset, $"the log reaches behind the end of the file ({file.ByteLength})",
+                "the image was cut off: restore it from a copy");
+        }
+    }
+
     /// <summary>The entries to replay, oldest first; empty where there is nothing.</summary>
     public static IReadOnlyList<VhdxLogEntry> FindActiveSequence(IHostFile file, VhdxHeader header, List<string> notices)
     {
@@ -22,13 +33,6 @@ internal static class VhdxLogReplay
         }
 
         int logByteSize = (int)header.LogByteSize;
-        if (header.LogOffset > file.ByteLength - logByteSize)
-        {
-            throw VDiskException.Damaged(
-                "VHDX log", header.LogOffset, $"the log reaches behind the end of the file ({file.ByteLength})",
-                "the image was cut off: restore it from a copy");
-        }
-
         byte[] log = new byte[logByteSize];
         file.Read(header.LogOffset, log);
         Dictionary<int, VhdxLogEntry> entries = ReadEntries(log, header.LogId);

@@ -111,11 +111,21 @@ internal static class AesKeyFile
         {
             throw new VDiskException(FailureKind.NotPermitted, "the key file may not be read", path, "run as its owner", error);
         }
+        catch (IOException error) when (error is not VDiskException)
+        {
+            throw HostError.FromException(error, path);
+        }
     }
 
     private static void CheckAccess(string path)
     {
         HostStatus status = HostStatus.Of(path)!.Value;
+        if ((status.Mode & UnixMode.TypeMask) != UnixMode.Regular)
+        {
+            // The path may come from a hostile header, and reading a pipe or a terminal waits for ever.
+            throw new VDiskException(FailureKind.Usage, "a key file must be a regular file", path, "name a file of 32 bytes");
+        }
+
         if ((status.Mode & (uint)OthersMode) != 0)
         {
             throw new VDiskException(FailureKind.NotPermitted, "the key file is open to others than its owner", path,

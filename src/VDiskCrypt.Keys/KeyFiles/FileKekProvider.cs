@@ -13,5 +13,8 @@ public sealed class FileKekProvider : IKekProvider, IKekOnHost
     public SecretMemory Unwrap(WrappedSecret wrapped, CancellationToken cancellation) =>
         AesKeyFile.Unwrap(PathOf(KekUri.Parse(wrapped.KeyId)), wrapped);
 
-    public string PathOf(KekUri key) => Path.GetFullPath(key.Rest);
+    /// <exception cref="VDiskException">Usage where it is no path; it may come from a hostile header.</exception>
+    public string PathOf(KekUri key) => key.Rest.Length > 0 && !key.Rest.Contains('\0')
+        ? Path.GetFullPath(key.Rest)
+        : throw new VDiskException(FailureKind.Usage, "a key file's path is missing or no path", key.Rest.Length == 0 ? "file:" : null, "use file:PATH");
 }

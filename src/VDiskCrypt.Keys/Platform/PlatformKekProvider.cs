@@ -1,4 +1,6 @@
 using System.Security.Cryptography;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
 using VDiskCrypt.Core;
 
 namespace VDiskCrypt.Keys;
@@ -33,7 +35,7 @@ public sealed class PlatformKekProvider : IKekProvider, IKekCreation, IKekOnHost
         string version = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(VersionByteCount));
         AesKeyFile.Create(KeyPath(folder, version));
         string partial = Path.Combine(folder, $"{CurrentFile}.{version}");
-        File.WriteAllText(partial, version);
+        WriteDurably(partial, version);
         try
         {
             // Two first uses at once: one rename wins, and both then wrap with the winner's key.
@@ -103,6 +105,17 @@ public sealed class PlatformKekProvider : IKekProvider, IKekCreation, IKekOnHost
         }
 
         Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+
+        // The key must not be lost with its folder: a volume may have no other. Names of the folder and of the store.
+        HostFile.FsyncDirectory(folder);
+        HostFile.FsyncDirectory(Path.GetDirectoryName(folder)!);
+    }
+
+    private static void WriteDurably(string path, string text)
+    {
+        using SafeFileHandle file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write);
+        RandomAccess.Write(file, Encoding.UTF8.GetBytes(text), 0);
+        RandomAccess.FlushToDisk(file);
     }
 
     private string FolderOf(string name) => Path.Combine(_folder, name);

@@ -67,6 +67,8 @@ public static class RecoveryKey
             int value = ValueOf(character);
             if (value < 0 || count == GroupCount * GroupLength)
             {
+                // It has not the shape of a recovery key: a group that failed before says nothing.
+                wrongGroup = 0;
                 text.Dispose();
                 return null;
             }
