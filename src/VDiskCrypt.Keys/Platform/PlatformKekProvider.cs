@@ -39,8 +39,7 @@ public sealed class PlatformKekProvider : IKekProvider, IKekCreation, IKekOnHost
         try
         {
             // Two first uses at once: one rename wins, and both then wrap with the winner's key.
-            File.Move(partial, Path.Combine(folder, CurrentFile), overwrite: false);
-            HostFile.FsyncDirectory(Path.Combine(folder, CurrentFile));
+            HostFile.Publish(partial, Path.Combine(folder, CurrentFile));
             return true;
         }
         catch (IOException) when (File.Exists(Path.Combine(folder, CurrentFile)))
