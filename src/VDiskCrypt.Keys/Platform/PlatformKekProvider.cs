@@ -103,7 +103,10 @@ public sealed class PlatformKekProvider : IKekProvider, IKekCreation, IKekOnHost
                 "use a passphrase or file:PATH");
         }
 
-        Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        // The store first: a folder on the way gets the default mode, and whoever may write there can lay keys of their own.
+        const UnixFileMode ownerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        Directory.CreateDirectory(Path.GetDirectoryName(folder)!, ownerOnly);
+        Directory.CreateDirectory(folder, ownerOnly);
 
         // The key must not be lost with its folder: a volume may have no other. Names of the folder and of the store.
         HostFile.FsyncDirectory(folder);
