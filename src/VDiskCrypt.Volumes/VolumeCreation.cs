@@ -56,7 +56,7 @@ public static class VolumeCreation
             }
 
             new KnownVolumes(options.KnownVolumesFolder).Remember(uuid, volumeKey);
-            Publish(partial, options.Path);
+            HostFile.Publish(partial, options.Path);
             return new CreatedVolume
             {
                 Path = options.Path,
@@ -190,20 +190,6 @@ public static class VolumeCreation
         }
 
         AuthenticationToken.Seal(edit, header, volumeKey);
-    }
-
-    private static void Publish(string partial, string path)
-    {
-        try
-        {
-            File.Move(partial, path, overwrite: false);
-        }
-        catch (IOException error) when (System.IO.Path.Exists(path))
-        {
-            throw new VDiskException(FailureKind.Usage, "the image cannot get its name: something is there already", path, "choose another name", error);
-        }
-
-        HostFile.FsyncDirectory(path);
     }
 
     private sealed record WrappedKey(SecretMemory Secret, WrappedSecret Wrapped);

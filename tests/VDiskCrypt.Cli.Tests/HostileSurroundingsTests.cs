@@ -156,6 +156,10 @@ public sealed class HostileSurroundingsTests : IDisposable
     }
 
     [Fact]
+    public void An_image_that_is_missing_is_named_by_cp() =>
+        Assert.Contains("missing.img", _here.Expect(3, "cp", $"{_here["missing.img"]}:/x", _here["x"]).Error);
+
+    [Fact]
     public void A_folder_that_may_not_be_written_is_no_internal_error()
     {
         string image = _here.Create("disk.img", "32M");

@@ -237,4 +237,34 @@ public sealed class HostFileTests
 
     private static long AllocatedByteCount(string path) =>
         512 * long.Parse(ExternalTool.Run("stat", "-c", "%b", path).Succeeded().Output);
+
+    [Fact]
+    public void Of_many_that_publish_under_one_name_one_wins_and_is_not_replaced()
+    {
+        using var scratch = new ScratchFolder();
+        for (int round = 0; round < 200; round++)
+        {
+            string path = scratch[$"name{round}"];
+            string[] partials = [.. Enumerable.Range(0, 4).Select(i => $"{path}.{i}")];
+            Array.ForEach(partials, partial => File.WriteAllText(partial, partial));
+            using var start = new Barrier(partials.Length);
+            var winners = new System.Collections.Concurrent.ConcurrentBag<string>();
+            Thread[] threads = [.. partials.Select(partial => new Thread(() =>
+            {
+                start.SignalAndWait();
+                try
+                {
+                    HostFile.Publish(partial, path);
+                    winners.Add(partial);
+                }
+                catch (VDiskException failure) when (failure.Kind == FailureKind.Usage)
+                {
+                    // Another was first.
+                }
+            }))];
+            Array.ForEach(threads, thread => thread.Start());
+            Array.ForEach(threads, thread => thread.Join());
+            Assert.Equal(Assert.Single(winners), File.ReadAllText(path));
+        }
+    }
 }

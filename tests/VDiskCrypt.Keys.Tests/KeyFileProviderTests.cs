@@ -33,6 +33,7 @@ public sealed class KeyFileProviderTests : IDisposable
         provider.EnsureExists(KekUri.Parse("platform:mine"), default);
         string folder = provider.PathOf(KekUri.Parse("platform:mine"));
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(folder));
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(_scratch["keys"]));
         string file = Assert.Single(Directory.GetFiles(folder, "*.key"));
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(file));
     }

@@ -62,6 +62,12 @@ internal sealed class CopyCommand
     {
         VolumePath source = VolumePath.Parse(parsed.GetRequiredValue(_source));
         VolumePath target = VolumePath.Parse(parsed.GetRequiredValue(_target));
+        if (!source.IsInVolume && !target.IsInVolume
+            && new[] { source.Path, target.Path }.FirstOrDefault(path => path.Contains(":/", StringComparison.Ordinal)) is { } missing)
+        {
+            throw new VDiskException(FailureKind.NotFound, "there is no such image", missing, "write IMAGE:/PATH, where IMAGE is an existing image");
+        }
+
         if (source.IsInVolume == target.IsInVolume)
         {
             throw new VDiskException(FailureKind.Usage, "one of the two paths must be IMAGE:/PATH, the other a path of this host",

@@ -72,8 +72,7 @@ internal sealed class DecryptCommand
                 RandomAccess.FlushToDisk(file);
             }
 
-            File.Move(partial, target, overwrite: false);
-            HostFile.FsyncDirectory(target);
+            HostFile.Publish(partial, target);
         }
         catch (Exception error) when (error is not VDiskException)
         {

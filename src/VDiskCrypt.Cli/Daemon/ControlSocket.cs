@@ -14,6 +14,9 @@ internal sealed class ControlSocket : IDisposable
     /// <summary>More are turned away: each costs a descriptor for as long as it waits.</summary>
     private const int MaximumClients = 64;
 
+    private const int SendTimeoutMs = 1000;
+    private const int RetryMs = 100;
+
     private readonly Socket _listener;
     private readonly string _path;
     private readonly Func<MountState> _state;
@@ -23,10 +26,14 @@ internal sealed class ControlSocket : IDisposable
     {
         _path = path;
         _state = state;
-        File.Delete(path);
+
+        // Under another name until it listens: a command that finds a socket nobody serves removes it.
+        string partial = path[..^HostPaths.SocketExtension.Length];
+        File.Delete(partial);
         _listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        _listener.Bind(new UnixDomainSocketEndPoint(path));
+        _listener.Bind(new UnixDomainSocketEndPoint(partial));
         _listener.Listen(MaximumClients);
+        File.Move(partial, path, overwrite: true);
         new Thread(Accept) { IsBackground = true, Name = "control" }.Start();
     }
 
@@ -72,8 +79,11 @@ internal sealed class ControlSocket : IDisposable
         {
             while (true)
             {
-                Socket client = _listener.Accept();
-                client.SendTimeout = 1000;
+                if (AcceptOne() is not { } client)
+                {
+                    continue;
+                }
+
                 bool sent = TrySend(client, JsonSerializer.Serialize(_state(), DaemonJson.Default.MountState));
                 lock (_clients)
                 {
@@ -91,6 +101,23 @@ internal sealed class ControlSocket : IDisposable
         catch (Exception error) when (error is SocketException or ObjectDisposedException)
         {
             // The listener was closed: the mount has ended.
+        }
+    }
+
+    /// <summary>Null where a client gave up or descriptors ran out, which must not end the control of a live mount.</summary>
+    private Socket? AcceptOne()
+    {
+        try
+        {
+            Socket client = _listener.Accept();
+            client.SendTimeout = SendTimeoutMs;
+            return client;
+        }
+        catch (SocketException error) when (error.SocketErrorCode is SocketError.ConnectionAborted or SocketError.ConnectionReset
+            or SocketError.TooManyOpenSockets or SocketError.NoBufferSpaceAvailable)
+        {
+            Thread.Sleep(RetryMs);
+            return null;
         }
     }
 
@@ -125,7 +152,7 @@ internal sealed class ControlClient : IDisposable
     /// <summary>Every mount of this user that answers. Sockets that nobody serves any more are removed.</summary>
     public static IEnumerable<ControlClient> All()
     {
-        foreach (string path in Directory.EnumerateFiles(HostPaths.RuntimeFolder, "*.sock").Order(StringComparer.Ordinal))
+        foreach (string path in Directory.EnumerateFiles(HostPaths.RuntimeFolder, "*" + HostPaths.SocketExtension).Order(StringComparer.Ordinal))
         {
             if (TryConnect(path) is { } client)
             {

@@ -6,6 +6,8 @@ namespace VDiskCrypt.Cli;
 /// <summary>Where the command keeps what outlives one run: keys, known volumes, logs, and what is running now.</summary>
 internal static class HostPaths
 {
+    public const string SocketExtension = ".sock";
+
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
 
     /// <summary>State files and control sockets of live mounts; gone after a restart. VDISKCRYPT_RUNTIME_DIR overrides it.</summary>
@@ -26,7 +28,7 @@ internal static class HostPaths
     /// <exception cref="VDiskException">Usage where the path is too long for a socket.</exception>
     public static string ControlSocket(MountRequest request)
     {
-        string path = Path.Combine(request.RuntimeFolder, request.Id + ".sock");
+        string path = Path.Combine(request.RuntimeFolder, request.Id + SocketExtension);
         return Encoding.UTF8.GetByteCount(path) <= MaximumSocketPathByteCount ? path : throw new VDiskException(
             FailureKind.Usage, "the path is too long for a control socket", path, "name a shorter folder by VDISKCRYPT_RUNTIME_DIR");
     }
@@ -78,7 +80,13 @@ internal static class HostPaths
 
         try
         {
+            bool isNew = !Directory.Exists(folder);
             Directory.CreateDirectory(folder, OwnerOnly);
+            if (isNew)
+            {
+                // Keys lie below: their folder's name must be as durable as they are.
+                HostFile.FsyncDirectory(folder);
+            }
         }
         catch (Exception error) when (error is UnauthorizedAccessException or IOException)
         {

@@ -66,7 +66,7 @@ internal sealed class Report
     {
         // What the runtime's own file calls throw is the host's answer, not a defect of this program.
         var known = error as VDiskException ?? (error is IOException or UnauthorizedAccessException
-            ? HostError.FromException(error, "a file of this host")
+            ? HostError.FromException(error, "the files of this host")
             : null);
         if (known is not null)
         {

@@ -36,6 +36,42 @@ public sealed unsafe partial class HostFile
         }
     }
 
+    /// <summary>
+    /// Gives a finished file its name, durably, and never takes the name from another file. NOTE: File.Move with overwrite
+    /// false looks first and renames then, so of two at once the second replaces what the first has made.
+    /// </summary>
+    /// <exception cref="VDiskException">Usage where the name exists.</exception>
+    public static void Publish(string partialPath, string path)
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            Translated(path, () =>
+            {
+                File.Move(partialPath, path, overwrite: false);
+                return true;
+            });
+            return;
+        }
+
+        if (Libc.renameat2(Libc.AT_FDCWD, partialPath, Libc.AT_FDCWD, path, Libc.RENAME_NOREPLACE) != 0)
+        {
+            int errno = Marshal.GetLastPInvokeError();
+            if (errno is not (Errno.EINVAL or Errno.ENOSYS))
+            {
+                throw HostError.FromErrno(errno, "give the file its name", path);
+            }
+
+            // A filesystem that cannot do it in one step.
+            Translated(path, () =>
+            {
+                File.Move(partialPath, path, overwrite: false);
+                return true;
+            });
+        }
+
+        FsyncDirectory(path);
+    }
+
     /// <summary>Device and inode number, which name the file whatever its path; used to find who holds it.</summary>
     internal (uint DeviceMajor, uint DeviceMinor, ulong Inode) Identity()
     {

@@ -38,6 +38,8 @@ public static unsafe partial class Libc
     public const uint S_IFBLK = 0x6000;
     public const uint S_IFREG = 0x8000;
 
+    public const uint RENAME_NOREPLACE = 1;
+
     public const nuint BLKSSZGET = 0x1268;
 
     /// <summary>_IOR(0x12, 114, size_t) of a 64-bit machine.</summary>
@@ -81,6 +83,9 @@ public static unsafe partial class Libc
 
     [LibraryImport(Library, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int statx(SafeHandle fd, string path, int flags, uint mask, out statx_t buffer);
+
+    [LibraryImport(Library, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int renameat2(int oldFolder, string oldPath, int newFolder, string newPath, uint flags);
 
     /// <summary>struct iovec (the bare name is reserved by the C# language).</summary>
     [StructLayout(LayoutKind.Sequential)]

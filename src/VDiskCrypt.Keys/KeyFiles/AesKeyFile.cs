@@ -36,7 +36,7 @@ internal static class AesKeyFile
             RandomAccess.FlushToDisk(file);
         }
 
-        File.Move(partial, path, overwrite: false);
+        HostFile.Publish(partial, path);
     }
 
     public static WrappedSecret Wrap(string keyId, string path, SecretMemory secret)

@@ -39,8 +39,7 @@ public sealed class PlatformKekProvider : IKekProvider, IKekCreation, IKekOnHost
         try
         {
             // Two first uses at once: one rename wins, and both then wrap with the winner's key.
-            File.Move(partial, Path.Combine(folder, CurrentFile), overwrite: false);
-            HostFile.FsyncDirectory(Path.Combine(folder, CurrentFile));
+            HostFile.Publish(partial, Path.Combine(folder, CurrentFile));
             return true;
         }
         catch (IOException) when (File.Exists(Path.Combine(folder, CurrentFile)))
@@ -104,7 +103,10 @@ public sealed class PlatformKekProvider : IKekProvider, IKekCreation, IKekOnHost
                 "use a passphrase or file:PATH");
         }
 
-        Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        // The store first: a folder on the way gets the default mode, and whoever may write there can lay keys of their own.
+        const UnixFileMode ownerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        Directory.CreateDirectory(Path.GetDirectoryName(folder)!, ownerOnly);
+        Directory.CreateDirectory(folder, ownerOnly);
 
         // The key must not be lost with its folder: a volume may have no other. Names of the folder and of the store.
         HostFile.FsyncDirectory(folder);
