@@ -1,3 +1,4 @@
+using VDiskCrypt.Core;
 using VDiskCrypt.Ext4.Cache;
 using VDiskCrypt.Ext4.OnDisk;
 using VDiskCrypt.Ext4.Transactions;
@@ -23,6 +24,13 @@ internal sealed class SuperblockState(Geometry geometry, BlockCache cache) : IDi
             SuperblockOnDisk view = View;
             view.Checksum = MetadataChecksum.Superblock(view.Bytes);
         }
+    }
+
+    /// <summary>Writes it straight to its place, durable, while no transaction holds a change of it.</summary>
+    public void WriteInPlace(IBlockDevice device)
+    {
+        StoreChecksum();
+        device.Write(SuperblockOnDisk.ByteOffset, View.Bytes, forceUnitAccess: true);
     }
 
     public void Dispose() => _block.Dispose();
