@@ -98,7 +98,7 @@ public sealed class CrashTests
     [InlineData("no flush at all")]
     public void The_judge_objects_when_an_order_is_taken_away(string fault)
     {
-        History history = Record("24M", "-b 1024 -J size=1", 100 + Seed, (workload, _) => workload.Run(3000));
+        History history = Record("24M", "-b 1024 -J size=1", 101, (workload, _) => workload.Run(3000));
         List<DeviceChange> weakened = Weaken(history.Changes, fault);
         int states = 0;
         foreach ((int cut, CrashDevice device) in history.States(weakened).Take(2000, fault.Contains("tail") ? PointsNearTails(history.Changes) : null))
