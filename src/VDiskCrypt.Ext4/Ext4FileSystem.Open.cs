@@ -87,6 +87,7 @@ public sealed partial class Ext4FileSystem
         Recovery recovery = Recovery.Run(device, wantsWrite);
         bool isClean = (recovery.State & SuperblockOnDisk.StateValid) != 0 && (recovery.State & SuperblockOnDisk.StateError) == 0;
         string? obstacle = recovery.Forbidding != 0 ? $"writing with {FeatureNames.Of(recovery.Forbidding)} is not supported"
+            : !recovery.Geometry.Has(IncompatibleFeatures.Extents) ? "writing without the feature extent is not supported"
             : recovery.Obstacle ?? (isClean ? null : "it was not unmounted cleanly, or errors were recorded; run e2fsck");
         var fileSystem = new Ext4FileSystem(recovery.View, recovery, options, !wantsWrite || obstacle is not null);
         if (wantsWrite && obstacle is not null)
@@ -162,6 +163,7 @@ public sealed partial class Ext4FileSystem
         else
         {
             view.Incompatible |= IncompatibleFeatures.Recover;
+            StoreCounters();
         }
 
         view.MountTime = (uint)UnixTime.Now.Seconds;
@@ -220,11 +222,17 @@ public sealed partial class Ext4FileSystem
     {
         _groups.Store(handle);
         _superblock.Modify(handle);
+        StoreCounters();
+        _superblock.StoreChecksum();
+    }
+
+    /// <summary>The kernel leaves these counters as they were at mount: after a replay they are ours to count.</summary>
+    private void StoreCounters()
+    {
         SuperblockOnDisk view = _superblock.View;
         view.FreeBlockCount = _blocks.FreeBlockCount;
         view.FreeInodeCount = _inodeNumbers.FreeInodeCount;
         view.WriteTime = (uint)UnixTime.Now.Seconds;
-        _superblock.StoreChecksum();
     }
 
     /// <summary>Nothing may be committed any more; that errors were found is noted where e2fsck looks, if the device lets us.</summary>

@@ -50,7 +50,8 @@ internal sealed class CrashDevice(byte[] original, bool isRecording = false) : I
         }
     }
 
-    public bool IsChanged => _pages.Count > 0;
+    /// <summary>Called before each flush; throws to fail it.</summary>
+    public Action? OnFlush { get; set; }
 
     public long ByteLength => original.Length;
 
@@ -91,6 +92,7 @@ internal sealed class CrashDevice(byte[] original, bool isRecording = false) : I
     /// <summary>Noted where it begins: it makes durable what was acknowledged before.</summary>
     public void Flush()
     {
+        OnFlush?.Invoke();
         lock (_lock)
         {
             if (isRecording)

@@ -49,8 +49,8 @@ public sealed class JournalReplayTests
         log.AssertUnchangedByViewing();
         using (var session = new Session(log.Image))
         {
-            Assert.False(session.FileSystem.IsReadOnly);
-            Assert.Empty(session.FileSystem.Notices);
+            Assert.Equal(format.Contains("^extent"), session.FileSystem.IsReadOnly);
+            Assert.Equal(session.FileSystem.IsReadOnly ? 1 : 0, session.FileSystem.Notices.Count);
             Assert.Equal(expected, log.Blocks(log.Image.FullPath));
         }
 
@@ -193,9 +193,9 @@ public sealed class JournalReplayTests
         using Log log = Log.Make("-b 1024 -J size=1 -O ^metadata_csum", "jo", transactions: 2);
         log.Patch(0, 0x28, 0x21 | 2);
         log.Patch(0, 0x54, 100);
-        log.Patch(1024 - 100, 0, 0x09000800);
-        log.Patch(1024 - 100, 4, 0);
-        log.Patch(1024 - 100, 8, BinaryPrimitives.ReverseEndianness(tid));
+        log.Patch(1024 - 99, 0, 0x09000800);
+        log.Patch(1024 - 99, 4, 0);
+        log.Patch(1024 - 99, 8, BinaryPrimitives.ReverseEndianness(tid));
         if (isRefused)
         {
             VDiskException exception = Assert.Throws<VDiskException>(() => log.Viewed());

@@ -188,7 +188,7 @@ internal sealed partial class Journal
 
         uint fastCommits = FastCommitBlockCount;
         if (superblock.BlockByteSize != (uint)_geometry.BlockByteSize || superblock.BlockCount > _area.BlockCount
-            || superblock.BlockCount < LeastBlockCount || fastCommits > superblock.BlockCount / 2
+            || superblock.BlockCount < LeastBlockCount || fastCommits == 1 || fastCommits > superblock.BlockCount / 2
             || superblock.First == 0 || superblock.First > superblock.BlockCount - fastCommits - LeastBlockCount / 4
             || superblock.Start != 0 && (superblock.Start < superblock.First || superblock.Start >= End))
         {

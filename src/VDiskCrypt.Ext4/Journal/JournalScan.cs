@@ -222,7 +222,8 @@ internal sealed class JournalScan(Journal journal, JournalArea area, Geometry ge
             return;
         }
 
-        area.Read(journal.End, _content);
+        // NOTE: the kernel leaves the area's first block out (fs/jbd2/journal.c: j_fc_first is j_last + 1).
+        area.Read(journal.End + 1, _content);
         ReadOnlySpan<byte> content = _content;
         if (BinaryPrimitives.ReadUInt16LittleEndian(content) == FastCommitHeadTag
             && BinaryPrimitives.ReadUInt16LittleEndian(content[2..]) == FastCommitHeadLength
