@@ -221,9 +221,18 @@ public sealed partial class Ext4FileSystem
     private void Prepare(TransactionHandle handle)
     {
         _groups.Store(handle);
-        _superblock.Modify(handle);
-        StoreCounters();
-        _superblock.StoreChecksum();
+        if (_journal is null)
+        {
+            _superblock.Modify(handle);
+        }
+
+        // With a journal its counters alone are not worth a block of every commit: they are counted anew at each opening,
+        // by the kernel and e2fsck too, and stored when it ends.
+        if (_superblock.IsPartOf(handle.Transaction))
+        {
+            StoreCounters();
+            _superblock.StoreChecksum();
+        }
     }
 
     /// <summary>The kernel leaves these counters as they were at mount: after a replay they are ours to count.</summary>
@@ -285,6 +294,7 @@ public sealed partial class Ext4FileSystem
         {
             // The log is empty: from here on nobody needs it.
             MarkUnused();
+            StoreCounters();
             _superblock.WriteInPlace(_device);
         }
     }

@@ -17,6 +17,9 @@ internal sealed class SuperblockState(Geometry geometry, BlockCache cache) : IDi
     /// <summary>Call it before a change through <see cref="View"/>; the checksum is set when the transaction is sealed.</summary>
     public void Modify(TransactionHandle handle) => handle.Modify(_block);
 
+    /// <summary>Whether the transaction changes it.</summary>
+    public bool IsPartOf(Transaction transaction) => _block.Transaction == transaction;
+
     public void StoreChecksum()
     {
         if (_hasChecksum)

@@ -101,8 +101,11 @@ public sealed class JournalKernelTests
 
         image.AssertClean();
         File.Copy(crashed, image.FullPath, overwrite: true);
-        ExternalTool.Bash("cp \"$1\" \"$2\"; e2fsck -fy \"$2\" > \"$2.log\"; test $? -le 1 && ! grep -v 'Clear? yes' \"$2.log\" | grep -q '? yes' || { cat \"$2.log\"; exit 1; }",
-            image.FullPath, image.Folder["checked"]).Succeeded();
+        // The superblock's counters, stored at the end only, and the orphan file are the same where the kernel was cut off.
+        ExternalTool.Bash("""
+            cp "$1" "$2"; e2fsck -fy "$2" > "$2.log"; [ $? -le 1 ] || { cat "$2.log"; exit 1; }
+            ! grep -B1 '? yes' "$2.log" | grep -vE '^(Fix|Clear)\? yes|^Free (blocks|inodes) count wrong \([0-9]+, counted|^Orphan file .* is not clean|^Feature orphan_present|^--' || exit 1
+            """, image.FullPath, image.Folder["checked"]).Succeeded();
         string log = Mounted(image, "", "ls; cat f* | md5sum");
         Assert.DoesNotContain("unsynced", log);
         image.AssertClean();
