@@ -100,11 +100,7 @@ public sealed partial class Ext4FileSystem
 
         ulong transaction = dataOnly ? file.LastDataTransaction : file.LastTransaction;
         file.Unpin();
-        if (!_isReadOnly && !_log.CommitThrough(transaction))
-        {
-            _log.ThrowIfAborted();
-            _device.Flush();
-        }
+        Sync(transaction);
 
         if (_dataErrors.TryGetValue((uint)inode, out VDiskException? sticky))
         {
@@ -117,12 +113,7 @@ public sealed partial class Ext4FileSystem
     /// <inheritdoc/>
     public FileSystemError SyncAll()
     {
-        if (!_isReadOnly && !_log.Commit())
-        {
-            _log.ThrowIfAborted();
-            _device.Flush();
-        }
-
+        Sync(_log.RunningId);
         return FileSystemError.None;
     }
 
@@ -214,6 +205,23 @@ public sealed partial class Ext4FileSystem
         _inodes.Save(handle, file, changesData: false);
         handle.Complete();
         return error;
+    }
+
+    /// <summary>
+    /// Durable on return: the transaction, and the data that was written before the call. A commit's flush serves for the
+    /// data if it began since.
+    /// </summary>
+    private void Sync(ulong transaction)
+    {
+        if (_isReadOnly)
+        {
+            return;
+        }
+
+        long now = _flushes.Now;
+        _log.CommitThrough(transaction);
+        _log.ThrowIfAborted();
+        _flushes.FlushSince(now);
     }
 
     private FileSystemError WriteLocked(Inode file, long byteOffset, ReadOnlySpan<byte> source, out int byteCount)

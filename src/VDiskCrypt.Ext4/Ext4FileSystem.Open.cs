@@ -5,6 +5,7 @@ using VDiskCrypt.Ext4.Directories;
 using VDiskCrypt.Ext4.Extents;
 using VDiskCrypt.Ext4.Files;
 using VDiskCrypt.Ext4.Inodes;
+using VDiskCrypt.Ext4.Journal;
 using VDiskCrypt.Ext4.OnDisk;
 using VDiskCrypt.Ext4.Transactions;
 
@@ -14,19 +15,20 @@ namespace VDiskCrypt.Ext4;
 public sealed partial class Ext4FileSystem
 {
     private readonly ulong _journalBlockCount;
+    private readonly Journal.Journal? _journal;
+    private readonly FlushGate _flushes;
 
-    private Ext4FileSystem(
-        IBlockDevice device, Geometry geometry, Ext4Options options, bool isReadOnly, ReadOnlyCompatibleFeatures forbidding)
+    private Ext4FileSystem(IBlockDevice device, Recovery recovery, Ext4Options options, bool isReadOnly)
     {
+        Geometry geometry = recovery.Geometry;
         _device = device;
         _geometry = geometry;
         _isReadOnly = isReadOnly;
-        if (forbidding != 0)
-        {
-            _notices.Add($"opened read-only: writing with {FeatureNames.Of(forbidding)} is not supported");
-        }
-
-        _cache = new BlockCache(device, geometry.BlockByteSize, geometry.BlockCount, options.MetadataCacheByteLimit);
+        _notices.AddRange(recovery.Notices);
+        _journal = recovery.Journal;
+        _flushes = new FlushGate(device);
+        IBlockDevice metadataDevice = _journal is null || isReadOnly ? device : new LoggedDevice(device, _journal, geometry.BlockByteSize);
+        _cache = new BlockCache(metadataDevice, geometry.BlockByteSize, geometry.BlockCount, options.MetadataCacheByteLimit);
         _superblock = new SuperblockState(geometry, _cache);
         try
         {
@@ -35,8 +37,9 @@ public sealed partial class Ext4FileSystem
             _systemZone = new SystemZone(geometry, _groups);
             _blocks = new BlockAllocator(geometry, _groups, _cache, _systemZone, options.Discard ? device : null);
             _inodeNumbers = new InodeAllocator(geometry, _groups, _cache, _blocks);
-            var target = new InPlaceCommit(device, geometry.BlockByteSize, Math.Max(_cache.BlockLimit / 2, 128));
-            _log = new TransactionLog(_cache, target, Prepare, _blocks.Release, RecordAbort);
+            CommitTarget target = CreateTarget();
+            _log = new TransactionLog(
+                _cache, target, options.DataMode == DataMode.Ordered, Prepare, _blocks.Release, RecordAbort);
             _inodes = new InodeStore(geometry, checksum, _cache, _groups, _blocks, options.InodeCacheLimit)
             {
                 IsOrphan = number => _orphans!.Contains(number),
@@ -66,7 +69,10 @@ public sealed partial class Ext4FileSystem
         }
     }
 
-    /// <summary>Opens the filesystem on a device. Where it cannot be written safely it opens read-only with a notice.</summary>
+    /// <summary>
+    /// Opens the filesystem on a device; what a crash left in its journal is replayed first. Where it cannot be written
+    /// safely it opens read-only with a notice. Opened for reading it is not written at all: the journal is read through.
+    /// </summary>
     /// <exception cref="VDiskException">Damaged; Unsupported, naming the features; ReadOnly; failures of the device.</exception>
     public static Ext4FileSystem Open(IBlockDevice device, Ext4Options options)
     {
@@ -77,24 +83,16 @@ public sealed partial class Ext4FileSystem
             throw VDiskException.Damaged("ext4 superblock", SuperblockOnDisk.ByteOffset, "the device is too small for a filesystem");
         }
 
-        var bytes = new byte[SuperblockOnDisk.ByteLength];
-        device.Read(SuperblockOnDisk.ByteOffset, bytes);
-        Geometry geometry = Geometry.Parse(bytes, device.ByteLength, out ReadOnlyCompatibleFeatures forbidding);
-        if (geometry.Has(IncompatibleFeatures.Recover))
-        {
-            throw VDiskException.Unsupported(
-                "ext4 journal", "the filesystem was not unmounted cleanly and its journal must be replayed first",
-                "run e2fsck on it, or mount it once with the kernel's ext4");
-        }
-
-        ushort state = new SuperblockOnDisk(bytes).State;
-        bool isClean = (state & SuperblockOnDisk.StateValid) != 0 && (state & SuperblockOnDisk.StateError) == 0;
         bool wantsWrite = !options.ReadOnly && !device.IsReadOnly;
-        var fileSystem = new Ext4FileSystem(
-            device, geometry, options, !wantsWrite || forbidding != 0 || !isClean, wantsWrite ? forbidding : 0);
-        if (wantsWrite && !isClean)
+        Recovery recovery = Recovery.Run(device, wantsWrite);
+        bool isClean = (recovery.State & SuperblockOnDisk.StateValid) != 0 && (recovery.State & SuperblockOnDisk.StateError) == 0;
+        string? obstacle = recovery.Forbidding != 0 ? $"writing with {FeatureNames.Of(recovery.Forbidding)} is not supported"
+            : !recovery.Geometry.Has(IncompatibleFeatures.Extents) ? "writing without the feature extent is not supported"
+            : recovery.Obstacle ?? (isClean ? null : "it was not unmounted cleanly, or errors were recorded; run e2fsck");
+        var fileSystem = new Ext4FileSystem(recovery.View, recovery, options, !wantsWrite || obstacle is not null);
+        if (wantsWrite && obstacle is not null)
         {
-            fileSystem._notices.Add("opened read-only: it was not unmounted cleanly, or errors were recorded; run e2fsck");
+            fileSystem._notices.Add($"opened read-only: {obstacle}");
         }
 
         try
@@ -115,23 +113,33 @@ public sealed partial class Ext4FileSystem
         }
     }
 
+    private CommitTarget CreateTarget()
+    {
+        if (_journal is null || _isReadOnly)
+        {
+            return new InPlaceCommit(_device, _flushes, _geometry.BlockByteSize, Math.Max(_cache.BlockLimit / 2, 128));
+        }
+
+        _journal.PrepareForWriting();
+        return new JournalCommit(_journal, _cache, _flushes);
+    }
+
     /// <summary>Marks the filesystem as in use, then finishes what a crash interrupted.</summary>
     private void Start(int commitIntervalMs)
     {
         List<uint> orphans = _orphans.Load(_geometry.InodeCount, IsPossibleOrphan);
-        using (TransactionHandle handle = _log.Begin(8))
+        if (_journal is null)
         {
+            using TransactionHandle handle = _log.Begin(8);
             _superblock.Modify(handle);
-            SuperblockOnDisk view = _superblock.View;
-            view.State = (ushort)(view.State & ~SuperblockOnDisk.StateValid);
-            view.MountTime = (uint)UnixTime.Now.Seconds;
-            view.MountCount++;
-            if (_geometry.OrphanFileInode != 0)
-            {
-                view.ReadOnlyCompatible |= ReadOnlyCompatibleFeatures.OrphanPresent;
-            }
-
+            MarkInUse();
             handle.Complete();
+        }
+        else
+        {
+            // Before anything is committed: whoever finds the log must know that it counts.
+            MarkInUse();
+            _superblock.WriteInPlace(_device);
         }
 
         _log.Commit();
@@ -142,6 +150,28 @@ public sealed partial class Ext4FileSystem
 
         _committer = new Thread(() => CommitRegularly(commitIntervalMs)) { IsBackground = true, Name = "ext4 commit" };
         _committer.Start();
+    }
+
+    /// <summary>With a journal the state stays "valid": recovery, not a check, is what a crash makes necessary.</summary>
+    private void MarkInUse()
+    {
+        SuperblockOnDisk view = _superblock.View;
+        if (_journal is null)
+        {
+            view.State = (ushort)(view.State & ~SuperblockOnDisk.StateValid);
+        }
+        else
+        {
+            view.Incompatible |= IncompatibleFeatures.Recover;
+            StoreCounters();
+        }
+
+        view.MountTime = (uint)UnixTime.Now.Seconds;
+        view.MountCount++;
+        if (_geometry.OrphanFileInode != 0)
+        {
+            view.ReadOnlyCompatible |= ReadOnlyCompatibleFeatures.OrphanPresent;
+        }
     }
 
     private bool IsPossibleOrphan(uint number) =>
@@ -177,6 +207,8 @@ public sealed partial class Ext4FileSystem
                 {
                     _log.Commit();
                 }
+
+                _log.Tend();
             }
             catch (VDiskException)
             {
@@ -189,12 +221,27 @@ public sealed partial class Ext4FileSystem
     private void Prepare(TransactionHandle handle)
     {
         _groups.Store(handle);
-        _superblock.Modify(handle);
+        if (_journal is null)
+        {
+            _superblock.Modify(handle);
+        }
+
+        // With a journal its counters alone are not worth a block of every commit: they are counted anew at each opening,
+        // by the kernel and e2fsck too, and stored when it ends.
+        if (_superblock.IsPartOf(handle.Transaction))
+        {
+            StoreCounters();
+            _superblock.StoreChecksum();
+        }
+    }
+
+    /// <summary>The kernel leaves these counters as they were at mount: after a replay they are ours to count.</summary>
+    private void StoreCounters()
+    {
         SuperblockOnDisk view = _superblock.View;
         view.FreeBlockCount = _blocks.FreeBlockCount;
         view.FreeInodeCount = _inodeNumbers.FreeInodeCount;
         view.WriteTime = (uint)UnixTime.Now.Seconds;
-        _superblock.StoreChecksum();
     }
 
     /// <summary>Nothing may be committed any more; that errors were found is noted where e2fsck looks, if the device lets us.</summary>
@@ -234,16 +281,30 @@ public sealed partial class Ext4FileSystem
         }
 
         _log.Commit();
-        using (TransactionHandle handle = _log.Begin(8))
+        if (_journal is null)
         {
+            using TransactionHandle handle = _log.Begin(8);
             _superblock.Modify(handle);
-            SuperblockOnDisk view = _superblock.View;
-            view.State |= SuperblockOnDisk.StateValid;
-            view.ReadOnlyCompatible &= ~ReadOnlyCompatibleFeatures.OrphanPresent;
+            MarkUnused();
             handle.Complete();
         }
 
         _log.Dispose();
+        if (_journal is not null)
+        {
+            // The log is empty: from here on nobody needs it.
+            MarkUnused();
+            StoreCounters();
+            _superblock.WriteInPlace(_device);
+        }
+    }
+
+    private void MarkUnused()
+    {
+        SuperblockOnDisk view = _superblock.View;
+        view.State |= SuperblockOnDisk.StateValid;
+        view.Incompatible &= ~IncompatibleFeatures.Recover;
+        view.ReadOnlyCompatible &= ~ReadOnlyCompatibleFeatures.OrphanPresent;
     }
 
     private uint CheckReserved(uint number) =>

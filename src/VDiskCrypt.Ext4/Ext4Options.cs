@@ -18,6 +18,9 @@ public sealed record Ext4Options
     /// <summary>Tell the device which blocks became free (this shows an observer of the device what is free).</summary>
     public bool Discard { get; init; }
 
+    /// <summary>The order in which data and metadata reach the device.</summary>
+    public DataMode DataMode { get; init; } = DataMode.Ordered;
+
     /// <summary>Native memory for metadata blocks, in bytes. Transactions are committed before they outgrow it.</summary>
     public int MetadataCacheByteLimit { get; init; } = DefaultMetadataCacheByteLimit;
 

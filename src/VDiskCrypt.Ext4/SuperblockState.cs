@@ -1,3 +1,4 @@
+using VDiskCrypt.Core;
 using VDiskCrypt.Ext4.Cache;
 using VDiskCrypt.Ext4.OnDisk;
 using VDiskCrypt.Ext4.Transactions;
@@ -16,6 +17,9 @@ internal sealed class SuperblockState(Geometry geometry, BlockCache cache) : IDi
     /// <summary>Call it before a change through <see cref="View"/>; the checksum is set when the transaction is sealed.</summary>
     public void Modify(TransactionHandle handle) => handle.Modify(_block);
 
+    /// <summary>Whether the transaction changes it.</summary>
+    public bool IsPartOf(Transaction transaction) => _block.Transaction == transaction;
+
     public void StoreChecksum()
     {
         if (_hasChecksum)
@@ -23,6 +27,13 @@ internal sealed class SuperblockState(Geometry geometry, BlockCache cache) : IDi
             SuperblockOnDisk view = View;
             view.Checksum = MetadataChecksum.Superblock(view.Bytes);
         }
+    }
+
+    /// <summary>Writes it straight to its place, durable, while no transaction holds a change of it.</summary>
+    public void WriteInPlace(IBlockDevice device)
+    {
+        StoreChecksum();
+        device.Write(SuperblockOnDisk.ByteOffset, View.Bytes, forceUnitAccess: true);
     }
 
     public void Dispose() => _block.Dispose();

@@ -16,8 +16,13 @@ internal sealed class FileBlockDevice(string path, bool isReadOnly = false) : IB
     /// <summary>Called before each write; throws to fail it.</summary>
     public Action<long, int>? OnWrite { get; set; }
 
+    /// <summary>As <see cref="OnWrite"/>, with the bytes.</summary>
+    public ReadOnlySpanAction? OnWritten { get; set; }
+
     /// <summary>Called before each read.</summary>
     public Action<long, int>? OnRead { get; set; }
+
+    internal delegate void ReadOnlySpanAction(long byteOffset, ReadOnlySpan<byte> source);
 
     public long DiscardedByteCount { get; private set; }
 
@@ -40,6 +45,7 @@ internal sealed class FileBlockDevice(string path, bool isReadOnly = false) : IB
     public void Write(long byteOffset, ReadOnlySpan<byte> source, bool forceUnitAccess = false)
     {
         OnWrite?.Invoke(byteOffset, source.Length);
+        OnWritten?.Invoke(byteOffset, source);
         Assert.InRange(byteOffset + source.Length, 0, ByteLength);
         RandomAccess.Write(_file, source, byteOffset);
     }

@@ -1,5 +1,6 @@
-using System.Buffers.Binary;
+using System.Security.Cryptography;
 using VDiskCrypt.Core;
+using VDiskCrypt.Ext4.Journal;
 using VDiskCrypt.Ext4.OnDisk;
 
 namespace VDiskCrypt.Ext4.Formatting;
@@ -12,8 +13,6 @@ internal sealed partial class FormatWriter
     private const int DirectPointers = 12;
     private const int DoubleIndirectPointer = 13;
     private const byte JournalBackupBlocks = 1;
-    private const uint JournalMagic = 0xC03B3998;
-    private const uint JournalSuperblockV2 = 4;
 
     private delegate void InodeFiller(InodeOnDisk inode);
 
@@ -125,15 +124,24 @@ internal sealed partial class FormatWriter
             return;
         }
 
-        // s_start 0 says that the log is empty: nobody reads the rest, which stays unwritten.
+        // s_start 0 says that the log is empty; the rest stays unwritten. What lies there may be the log of an earlier
+        // filesystem: its UUID, which seeds all checksums, differs from this one.
         byte[] block = new byte[_blockByteSize];
-        BinaryPrimitives.WriteUInt32BigEndian(block.AsSpan(0x00), JournalMagic);
-        BinaryPrimitives.WriteUInt32BigEndian(block.AsSpan(0x04), JournalSuperblockV2);
-        BinaryPrimitives.WriteUInt32BigEndian(block.AsSpan(0x0C), (uint)_blockByteSize);
-        BinaryPrimitives.WriteUInt32BigEndian(block.AsSpan(0x10), _layout.JournalBlockCount);
-        BinaryPrimitives.WriteUInt32BigEndian(block.AsSpan(0x14), 1);
-        BinaryPrimitives.WriteUInt32BigEndian(block.AsSpan(0x18), 1);
-        BinaryPrimitives.WriteUInt32BigEndian(block.AsSpan(0x40), 1);
+        var journal = new JournalSuperblockOnDisk(block)
+        {
+            Magic = JournalFormat.Magic,
+            BlockType = JournalFormat.TypeSuperblockV2,
+            BlockByteSize = (uint)_blockByteSize,
+            BlockCount = _layout.JournalBlockCount,
+            First = 1,
+            Sequence = 1,
+            UserCount = 1,
+            Incompatible = JournalIncompatibleFeatures.Revoke | JournalIncompatibleFeatures.SixtyFourBit
+                | JournalIncompatibleFeatures.ChecksumV3,
+            ChecksumType = JournalSuperblockOnDisk.ChecksumTypeCrc32C,
+        };
+        RandomNumberGenerator.Fill(journal.Uuid);
+        journal.Checksum = journal.ComputeChecksum();
         Write(_layout.Journal[0].Start, block);
         WriteInode(FormatLayout.JournalInode, PrivateRegular, linkCount: 1, _layout.Journal, inode =>
         {

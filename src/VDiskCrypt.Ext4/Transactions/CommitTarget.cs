@@ -15,6 +15,12 @@ internal abstract class CommitTarget
     /// <summary>Makes the transaction durable.</summary>
     public abstract void Write(Transaction transaction);
 
+    /// <summary>Prepares for what comes while nobody waits.</summary>
+    public abstract void Tend();
+
     /// <summary>Leaves the device so that nothing but the filesystem itself is needed; no transaction follows.</summary>
     public abstract void Close();
+
+    /// <summary>Nothing is committed any more; leaves a note of that where the next opening looks.</summary>
+    public abstract void Abandon();
 }

@@ -7,7 +7,8 @@ namespace VDiskCrypt.Ext4.Transactions;
 /// Commits without a journal: the blocks go to their own places. While it is in use the superblock says that the
 /// filesystem was not unmounted cleanly, since a crash between two blocks leaves something for e2fsck.
 /// </summary>
-internal sealed class InPlaceCommit(IBlockDevice device, int blockByteSize, int maximumTransactionBlockCount) : CommitTarget
+internal sealed class InPlaceCommit(
+    IBlockDevice device, FlushGate flushes, int blockByteSize, int maximumTransactionBlockCount) : CommitTarget
 {
     private const int StagingByteCount = 1 << 20;
 
@@ -16,14 +17,24 @@ internal sealed class InPlaceCommit(IBlockDevice device, int blockByteSize, int 
     // Order: 1. data went to the device before (the log waited for it); 2. all changed blocks, ascending; 3. flush.
     public override void Write(Transaction transaction)
     {
-        WriteBlocks(device, blockByteSize, transaction);
-        device.Flush();
+        WriteBlocks(transaction);
+        flushes.Flush();
     }
 
-    public override void Close() => device.Flush();
+    public override void Tend()
+    {
+        // Nothing waits: each commit is in place.
+    }
+
+    public override void Close() => flushes.Flush();
+
+    public override void Abandon()
+    {
+        // The superblock's state is all there is, and it says "in use".
+    }
 
     /// <summary>Writes the transaction's blocks to their places, neighbours in one request.</summary>
-    internal static void WriteBlocks(IBlockDevice device, int blockByteSize, Transaction transaction)
+    private void WriteBlocks(Transaction transaction)
     {
         List<MetadataBlock> blocks = transaction.Blocks;
         blocks.Sort(static (left, right) => left.Number.CompareTo(right.Number));

@@ -10,6 +10,9 @@ namespace VDiskCrypt.Ext4.Transactions;
 /// </summary>
 internal sealed class Transaction(ulong id)
 {
+    /// <summary>Revoked block numbers that one block of a log holds at the least.</summary>
+    private const int RevokesPerBlock = 120;
+
     private readonly Lock _lock = new();
     private int _pendingDataCount;
 
@@ -25,13 +28,14 @@ internal sealed class Transaction(ulong id)
     /// <summary>Freed metadata blocks: an older version in a journal must not be replayed over their next use.</summary>
     public List<ulong> RevokedBlocks { get; } = [];
 
+    /// <summary>How many blocks it takes in a log, at the most, and a few.</summary>
     public int BlockCount
     {
         get
         {
             lock (_lock)
             {
-                return Blocks.Count;
+                return Blocks.Count + RevokedBlocks.Count / RevokesPerBlock;
             }
         }
     }

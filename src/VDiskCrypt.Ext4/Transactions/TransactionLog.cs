@@ -16,6 +16,7 @@ internal sealed unsafe class TransactionLog : IDisposable
     private readonly object _gate = new();
     private readonly Lock _commitLock = new();
     private readonly CommitTarget _target;
+    private readonly bool _waitsForData;
     private readonly Action<TransactionHandle> _prepare;
     private readonly Action<Transaction> _released;
     private readonly Action<string, Exception?> _aborted;
@@ -30,15 +31,17 @@ internal sealed unsafe class TransactionLog : IDisposable
 
     /// <param name="cache">The blocks.</param>
     /// <param name="target">Where commits go.</param>
+    /// <param name="waitsForData">Ordered mode: data is written before the metadata that points to it is committed.</param>
     /// <param name="prepare">Called with no other handle open: puts counters and checksums into their blocks.</param>
     /// <param name="released">Called when a transaction is durable: what it freed may be used.</param>
     /// <param name="aborted">Called once, when the filesystem stops changing anything.</param>
     public TransactionLog(
-        BlockCache cache, CommitTarget target, Action<TransactionHandle> prepare, Action<Transaction> released,
-        Action<string, Exception?> aborted)
+        BlockCache cache, CommitTarget target, bool waitsForData, Action<TransactionHandle> prepare,
+        Action<Transaction> released, Action<string, Exception?> aborted)
     {
         Cache = cache;
         _target = target;
+        _waitsForData = waitsForData;
         _prepare = prepare;
         _released = released;
         _aborted = aborted;
@@ -81,21 +84,43 @@ internal sealed unsafe class TransactionLog : IDisposable
     }
 
     /// <summary>Commits the running transaction unless nothing changed; durable on return.</summary>
-    /// <returns>As <see cref="CommitThrough"/>.</returns>
-    public bool Commit() => CommitThrough(RunningId);
+    public void Commit() => CommitThrough(RunningId);
 
-    /// <summary>Returns once the transaction with this id is durable.</summary>
-    /// <returns>Whether the device was flushed after the call began.</returns>
-    public bool CommitThrough(ulong id)
+    /// <summary>
+    /// Returns once the transaction with this id is durable. Those who come while a commit is under way wait for the next,
+    /// which one of them makes for all.
+    /// </summary>
+    public void CommitThrough(ulong id)
     {
         if (IsCommitted(id))
         {
-            return false;
+            return;
         }
 
         lock (_commitLock)
         {
-            return _committedId < id && CommitRunning();
+            if (_committedId < id)
+            {
+                CommitRunning();
+            }
+        }
+    }
+
+    /// <summary>Lets the target prepare for what comes; a failure stops the filesystem as a failed commit does.</summary>
+    public void Tend()
+    {
+        lock (_commitLock)
+        {
+            ThrowIfAborted();
+            try
+            {
+                _target.Tend();
+            }
+            catch (Exception exception)
+            {
+                Abort("committed changes could not be written to their places", exception);
+                throw;
+            }
         }
     }
 
@@ -121,6 +146,7 @@ internal sealed unsafe class TransactionLog : IDisposable
             "unmount, check the storage below, then check the filesystem with e2fsck", cause);
         if (Interlocked.CompareExchange(ref _abortReason, reason, null) is null)
         {
+            _target.Abandon();
             _aborted(what, cause);
         }
 
@@ -145,9 +171,14 @@ internal sealed unsafe class TransactionLog : IDisposable
     /// <summary>Commits what is left and closes the target.</summary>
     public void Dispose()
     {
-        if (!IsAborted)
+        if (IsAborted)
         {
-            Commit();
+            return;
+        }
+
+        Commit();
+        lock (_commitLock)
+        {
             _target.Close();
         }
     }
@@ -214,15 +245,18 @@ internal sealed unsafe class TransactionLog : IDisposable
 
     // Order: 1. no new handles, wait for the open ones; 2. counters and checksums into their blocks; 3. a new running
     // transaction, handles go on; 4. wait for the data of the old one; 5. make it durable; 6. release what it held.
-    private bool CommitRunning()
+    private void CommitRunning()
     {
         ThrowIfAborted();
         Transaction transaction = Seal();
-        transaction.WaitForData();
-        bool isWritten = !transaction.IsEmpty;
+        if (_waitsForData && IsAborted)
+        {
+            transaction.WaitForData();
+        }
+
         try
         {
-            if (isWritten)
+            if (!transaction.IsEmpty)
             {
                 _target.Write(transaction);
             }
@@ -240,7 +274,6 @@ internal sealed unsafe class TransactionLog : IDisposable
 
         _released(transaction);
         Volatile.Write(ref _committedId, transaction.Id);
-        return isWritten;
     }
 
     private Transaction Seal()
