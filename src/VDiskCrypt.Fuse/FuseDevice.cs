@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using VDiskCrypt.Core;
 using VDiskCrypt.Interop.Linux;
 using VDiskCrypt.Interop.Linux.Fuse;
+using static VDiskCrypt.Interop.Linux.Fuse.FuseStructs;
 
 namespace VDiskCrypt.Fuse;
 
@@ -52,6 +53,27 @@ internal sealed unsafe class FuseDevice(int fd) : IDisposable
         }
 
         return new FuseDevice(clone);
+    }
+
+    /// <summary>
+    /// Has the kernel drop the attributes (not the contents) that it keeps of a node. Takes no lock that a request may
+    /// hold, so that it can be sent while one is being served. A node that the kernel does not know is no failure.
+    /// </summary>
+    public void InvalidateAttributes(ulong node)
+    {
+        int byteCount = sizeof(fuse_out_header) + sizeof(fuse_notify_inval_inode_out);
+        byte* message = stackalloc byte[byteCount];
+        *(fuse_out_header*)message = new fuse_out_header
+        {
+            len = (uint)byteCount,
+            error = FuseConstants.FUSE_NOTIFY_INVAL_INODE,
+        };
+        *(fuse_notify_inval_inode_out*)(message + sizeof(fuse_out_header)) = new fuse_notify_inval_inode_out
+        {
+            ino = node,
+            off = -1,
+        };
+        _ = Libc.write(_fd, message, (nuint)byteCount);
     }
 
     public void Dispose()

@@ -83,6 +83,28 @@ internal sealed partial class FuseOperations
         reply.namelen = statistics.MaximumNameByteCount;
     }
 
+    /// <summary>
+    /// Takes the set-user-id and set-group-id bits away. The replies to WRITE and FALLOCATE have no attributes, and the
+    /// kernel goes on with the mode that it knows (its execve takes the privileges from there) until it is told.
+    /// </summary>
+    private FileSystemError DropPrivileges(FuseRequest request, ulong inode)
+    {
+        FileSystemError error = _fileSystem.GetAttributes(inode, out InodeAttributes before);
+        if (error != FileSystemError.None || (before.Mode & (UnixMode.SetUserId | UnixMode.SetGroupId)) == 0)
+        {
+            return error;
+        }
+
+        var change = new AttributeChange { Fields = AttributeFields.KillPrivileges };
+        error = _fileSystem.SetAttributes(inode, change, out InodeAttributes after);
+        if (error == FileSystemError.None && after.Mode != before.Mode)
+        {
+            _invalidateAttributes(request.Header.nodeid);
+        }
+
+        return error;
+    }
+
     /// <summary>Fills a zeroed entry.</summary>
     public void WriteEntry(ref fuse_entry_out entry, in InodeAttributes attributes)
     {

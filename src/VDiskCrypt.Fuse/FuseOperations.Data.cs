@@ -41,8 +41,7 @@ internal sealed partial class FuseOperations
         if ((argument.write_flags & FuseConstants.FUSE_WRITE_KILL_SUIDGID) != 0)
         {
             // Before the data: a failure in between must not leave new contents with the old privileges.
-            var change = new AttributeChange { Fields = AttributeFields.KillPrivileges };
-            FileSystemError killed = self._fileSystem.SetAttributes(inode, change, out _);
+            FileSystemError killed = self.DropPrivileges(request, inode);
             if (killed != FileSystemError.None)
             {
                 request.Complete(killed);
@@ -88,8 +87,12 @@ internal sealed partial class FuseOperations
             return;
         }
 
-        request.Complete(self._fileSystem.Allocate(
-            Inode(self, request), (AllocateFlags)argument.mode, (long)argument.offset, (long)argument.length));
+        // NOTE: the protocol has no flag here that asks for it, though the kernel's own filesystems do it: root is the
+        // nearest there is to the missing CAP_FSETID.
+        ulong inode = Inode(self, request);
+        FileSystemError error = request.Header.uid != 0 ? self.DropPrivileges(request, inode) : FileSystemError.None;
+        request.Complete(error != FileSystemError.None ? error : self._fileSystem.Allocate(
+            inode, (AllocateFlags)argument.mode, (long)argument.offset, (long)argument.length));
     }
 
     public static void Seek(FuseOperations self, FuseRequest request, RequestCounters counters)

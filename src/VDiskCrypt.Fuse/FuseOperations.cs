@@ -18,15 +18,19 @@ internal sealed partial class FuseOperations
 
     private readonly IFileSystem _fileSystem;
     private readonly FailureReport _failures;
+    private readonly Action<ulong> _invalidateAttributes;
     private readonly bool _hasExtendedSetXattr;
     private readonly bool _writebackCache;
 
     /// <param name="fileSystem">What is served.</param>
     /// <param name="failures">Where failures are written that applications see as an errno.</param>
     /// <param name="agreed">The INIT flags that both sides agreed on.</param>
-    public FuseOperations(IFileSystem fileSystem, FailureReport failures, FuseInitFlags agreed)
+    /// <param name="invalidateAttributes">Has the kernel drop the attributes that it keeps of a node.</param>
+    public FuseOperations(
+        IFileSystem fileSystem, FailureReport failures, FuseInitFlags agreed, Action<ulong> invalidateAttributes)
     {
         _fileSystem = fileSystem;
+        _invalidateAttributes = invalidateAttributes;
         _failures = failures;
         _hasExtendedSetXattr = agreed.HasFlag(FuseInitFlags.FUSE_SETXATTR_EXT);
         _writebackCache = agreed.HasFlag(FuseInitFlags.FUSE_WRITEBACK_CACHE);

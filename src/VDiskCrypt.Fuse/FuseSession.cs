@@ -122,7 +122,7 @@ public sealed class FuseSession
 
         var session = new FuseSession(path, entry.DeviceNumber, device, negotiation);
         var failures = new FailureReport(options.FailureLog);
-        var operations = new FuseOperations(fileSystem, failures, negotiation.Agreed);
+        var operations = new FuseOperations(fileSystem, failures, negotiation.Agreed, device.InvalidateAttributes);
         int workerCount = options.WorkerCount > 0 ? options.WorkerCount : Math.Max(2, Environment.ProcessorCount);
         session.AddPool(
             "fuse", workerCount, options.MaximumWorkerCount,

@@ -83,10 +83,10 @@ public sealed class MountedAttributeTests
     {
         HostProcess.Require(Mounter.User);
         using HostProcess host = HostProcess.Start(Mounter.Root, "allow_other", mode);
-        host.Bash("cp /bin/true $M/p; cp /bin/true $M/q; chmod 6777 $M/p $M/q").Succeeded();
-        HostProcess.RunAs(Mounter.User, host.MountPoint, "echo x >> $M/p; truncate -s 10 $M/q").Succeeded();
+        host.Bash("cp /bin/true $M/p; cp /bin/true $M/q; cp /bin/true $M/r; chmod 6777 $M/p $M/q $M/r").Succeeded();
+        HostProcess.RunAs(Mounter.User, host.MountPoint, "echo x >> $M/p; truncate -s 10 $M/q; fallocate -l 100k $M/r").Succeeded();
         host.Bash("""
-            [ $(stat -c %a $M/p) = 777 ]; [ $(stat -c %a $M/q) = 777 ]
+            [ $(stat -c %a $M/p) = 777 ]; [ $(stat -c %a $M/q) = 777 ]; [ $(stat -c %a $M/r) = 777 ]
             chmod 4755 $M/p; chown daemon $M/p; [ $(stat -c %a $M/p) = 755 ]
             mkdir $M/d; chmod 2775 $M/d; chown daemon:daemon $M/d; [ $(stat -c %a $M/d) = 2775 ]
             touch $M/d/f; [ $(stat -c %G $M/d/f) = daemon ]

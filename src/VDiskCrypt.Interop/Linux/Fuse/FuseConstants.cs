@@ -27,6 +27,9 @@ public static class FuseConstants
 
     public const uint FOPEN_KEEP_CACHE = 1 << 1;
 
+    /// <summary>enum fuse_notify_code: the kernel drops what it keeps of an inode.</summary>
+    public const int FUSE_NOTIFY_INVAL_INODE = 2;
+
     public const uint FUSE_FSYNC_FDATASYNC = 1;
     public const uint FUSE_SETXATTR_ACL_KILL_SGID = 1;
 

@@ -28,6 +28,15 @@ public static partial class FuseStructs
         public ulong unique;
     }
 
+    /// <summary>With <see cref="fuse_out_header.error"/> as the code and no request: a negative off means attributes only.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct fuse_notify_inval_inode_out
+    {
+        public ulong ino;
+        public long off;
+        public long len;
+    }
+
     [StructLayout(LayoutKind.Sequential)]
     public struct fuse_init_in
     {
