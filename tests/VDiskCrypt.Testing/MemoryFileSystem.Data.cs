@@ -84,6 +84,7 @@ public sealed partial class MemoryFileSystem
 
     public FileSystemError Read(ulong inode, long byteOffset, Span<byte> destination, out int byteCount)
     {
+        Reading?.Invoke(inode);
         _lock.EnterReadLock();
         try
         {
