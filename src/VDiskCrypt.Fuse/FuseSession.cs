@@ -21,6 +21,7 @@ public sealed class FuseSession
     private readonly StallWatch _watch = new();
     private readonly List<WorkerPool> _pools = [];
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private ShortPoll? _poll;
     private int _runningPools;
 
     private FuseSession(string mountPoint, string deviceNumber, FuseDevice device, Negotiation negotiation)
@@ -154,6 +155,7 @@ public sealed class FuseSession
         }
         else
         {
+            session._poll = ShortPoll.TryCreate();
             session.AddDevicePool(operations, options, DefaultWorkerCount(options));
             session.StartPools();
         }
@@ -196,7 +198,7 @@ public sealed class FuseSession
 
     private void AddDevicePool(FuseOperations operations, FuseOptions options, int baseCount) => AddPool(
         "fuse", baseCount, options.MaximumWorkerCount, retires: true,
-        () => new DeviceWorker(_device, operations, MaximumRequestByteCount));
+        () => new DeviceWorker(_device, operations, MaximumRequestByteCount, _poll));
 
     private void AddPool(string name, int baseCount, int maximumCount, bool retires, Func<IRequestSource> createSource)
     {
@@ -225,6 +227,7 @@ public sealed class FuseSession
         {
             _watch.Stop();
             _device.Dispose();
+            _poll?.Dispose();
             _completion.TrySetResult();
         }
     }
