@@ -59,8 +59,7 @@ internal static unsafe class Processors
     public static bool TryRunOn(int processor, Action action)
     {
         byte* mask = stackalloc byte[Libc.CpuSetByteCount];
-        int byteCount = Libc.sched_getaffinity(0, Libc.CpuSetByteCount, mask);
-        if (byteCount < 0 || !TryPin(processor))
+        if (Libc.sched_getaffinity(0, Libc.CpuSetByteCount, mask) != 0 || !TryPin(processor))
         {
             return false;
         }

@@ -35,6 +35,7 @@ internal sealed unsafe class RingWorker : IRequestSource
     private readonly Libc.struct_iovec* _vectors;
     private readonly byte* _payload;
     private readonly int _payloadByteCount;
+    private readonly ProcessorPin? _pin;
     private bool _isRegistered;
     private int _failureCount;
 
@@ -52,6 +53,7 @@ internal sealed unsafe class RingWorker : IRequestSource
         _queue = queue;
         _role = role;
         _start = start;
+        _pin = role == RingRole.Resident ? new ProcessorPin(queue.Index) : null;
         _payloadByteCount = Math.Max(maximumRequestByteCount, FuseConstants.FUSE_MIN_READ_BUFFER);
         _ring = new IoUring();
         try
@@ -112,12 +114,7 @@ internal sealed unsafe class RingWorker : IRequestSource
 
     private bool TryRegister()
     {
-        if (_role == RingRole.Resident)
-        {
-            // Where the processor is offline or not for this process the thread serves from another.
-            _ = Processors.TryPin(_queue.Index);
-        }
-
+        _pin?.Start();
         _isRegistered = true;
         QueueRegister();
         bool isEntered = _ring.TryEnter(wait: false);
@@ -188,7 +185,13 @@ internal sealed unsafe class RingWorker : IRequestSource
         uint payloadByteCount = _header->ring_ent_in_out.payload_sz;
         if (request.Header.opcode is fuse_opcode.FUSE_READ or fuse_opcode.FUSE_WRITE)
         {
+            // The size lies at the same place in struct fuse_read_in and fuse_write_in.
             _queue.RegularNode = request.Header.nodeid;
+            _pin?.Prepare((int)Math.Min(((fuse_read_in*)&_header->op_in)->size, int.MaxValue));
+        }
+        else
+        {
+            _pin?.Prepare(byteCount: 0);
         }
 
         request.Begin((byte*)&_header->op_in, _payload, (int)Math.Min(payloadByteCount, (uint)_payloadByteCount));

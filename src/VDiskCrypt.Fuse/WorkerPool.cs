@@ -1,3 +1,5 @@
+using VDiskCrypt.Interop.Linux;
+
 namespace VDiskCrypt.Fuse;
 
 /// <summary>
@@ -143,6 +145,7 @@ internal sealed class WorkerPool
     private void Run(Worker worker, IRequestSource source)
     {
         bool isConnected = true;
+        worker.ThreadId = Libc.gettid();
         while (isConnected && !TryRetire(worker))
         {
             isConnected = source.TryServe(worker);

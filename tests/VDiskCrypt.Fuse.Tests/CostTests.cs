@@ -86,6 +86,14 @@ public sealed unsafe class CostTests
     public void Running_tasks_are_read_from_the_load(string line, int count) =>
         Assert.Equal(count, RunningTasks.ParseRunning(System.Text.Encoding.ASCII.GetBytes(line)));
 
+    [Theory]
+    [InlineData("12 (fuse-0) R 1 2", 'R')]
+    [InlineData("12 (a ) b) D 1 2", 'D')]
+    [InlineData("12 (", '\0')]
+    [InlineData("12 (x)", '\0')]
+    public void The_state_of_a_thread_is_read(string line, char state) =>
+        Assert.Equal(state, ThreadState.ParseState(System.Text.Encoding.ASCII.GetBytes(line)));
+
     /// <summary>A well-formed request; the bytes of its payload.</summary>
     private static int Fill(fuse_opcode opcode, byte* argument, byte* payload)
     {
