@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using VDiskCrypt.Interop.Linux;
 using VDiskCrypt.Interop.Linux.Fuse;
@@ -25,12 +26,17 @@ internal sealed unsafe class DeviceWorker : IRequestSource
     private readonly FuseRequest _request;
     private readonly byte* _data;
     private readonly nuint _readByteCount;
+    private readonly ShortPoll? _poll;
+    private ShortPoll.History _history;
 
     /// <param name="original">The session's descriptor, cloned if that can be.</param>
     /// <param name="operations">What serves the requests.</param>
     /// <param name="maximumRequestByteCount">The agreed largest READ and WRITE.</param>
-    public DeviceWorker(FuseDevice original, FuseOperations operations, int maximumRequestByteCount)
+    /// <param name="poll">The session's, or null to block at once.</param>
+    public DeviceWorker(
+        FuseDevice original, FuseOperations operations, int maximumRequestByteCount, ShortPoll? poll)
     {
+        _poll = poll;
         FuseDevice? clone = original.TryClone();
         _ownsDevice = clone is not null;
         _device = clone ?? original;
@@ -47,7 +53,7 @@ internal sealed unsafe class DeviceWorker : IRequestSource
     public bool TryServe(Worker worker)
     {
         byte* start = _data - sizeof(fuse_in_header) - sizeof(fuse_write_in);
-        nint byteCount = Libc.read(_device.Descriptor, start, _readByteCount);
+        nint byteCount = Read(start);
         if (byteCount < 0)
         {
             // ENOENT: the request was withdrawn while it was being read. ENODEV: unmounted. ECONNABORTED: aborted.
@@ -63,6 +69,20 @@ internal sealed unsafe class DeviceWorker : IRequestSource
         {
             worker.Leave();
         }
+    }
+
+    private nint Read(byte* start)
+    {
+        if (_poll is null)
+        {
+            return Libc.read(_device.Descriptor, start, _readByteCount);
+        }
+
+        _poll.Wait(_device.Descriptor, ref _history);
+        long startTimestamp = Stopwatch.GetTimestamp();
+        nint byteCount = Libc.read(_device.Descriptor, start, _readByteCount);
+        ShortPoll.Learn(startTimestamp, ref _history);
+        return byteCount;
     }
 
     public void Dispose()

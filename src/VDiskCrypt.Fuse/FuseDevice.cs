@@ -15,6 +15,7 @@ internal sealed unsafe class FuseDevice(int fd) : IDisposable
     public const string Path = "/dev/fuse";
 
     private int _fd = fd;
+    private long _notifyCount;
 
     public int Descriptor => _fd;
 
@@ -72,6 +73,28 @@ internal sealed unsafe class FuseDevice(int fd) : IDisposable
         {
             ino = node,
             off = -1,
+        };
+        _ = Libc.write(_fd, message, (nuint)byteCount);
+    }
+
+    /// <summary>
+    /// Has the kernel send a request (NOTIFY_REPLY) to the queue of the processor that this thread runs on. It asks for
+    /// no byte of a regular file (the kernel sends it for no other), and nothing comes if the kernel has forgotten that.
+    /// </summary>
+    public void RequestNotifyReply(ulong node)
+    {
+        int byteCount = sizeof(fuse_out_header) + sizeof(fuse_notify_retrieve_out);
+        byte* message = stackalloc byte[byteCount];
+        *(fuse_out_header*)message = new fuse_out_header
+        {
+            len = (uint)byteCount,
+            error = FuseConstants.FUSE_NOTIFY_RETRIEVE,
+        };
+        *(fuse_notify_retrieve_out*)(message + sizeof(fuse_out_header)) = new fuse_notify_retrieve_out
+        {
+            // Even, and far from the numbers that the kernel gives its own requests.
+            notify_unique = (1UL << 62) + (2 * (ulong)Interlocked.Increment(ref _notifyCount)),
+            nodeid = node,
         };
         _ = Libc.write(_fd, message, (nuint)byteCount);
     }

@@ -65,6 +65,7 @@ internal sealed record FuseOperation(FuseHandler Handler, int ArgumentByteCount)
         Row(FUSE_IOCTL, static (_, request, _) => request.Fail(FuseErrno.ENOTTY), 0);
         Row(FUSE_RELEASE, static (_, request, _) => request.Succeed(0), 0);
         Row(FUSE_RELEASEDIR, static (_, request, _) => request.Succeed(0), 0);
+        Row(FUSE_NOTIFY_REPLY, static (_, request, _) => request.SucceedSilently(), 0);
         Row(FUSE_DESTROY, FuseOperations.SyncAll, 0);
         return table;
     }

@@ -11,10 +11,17 @@ namespace VDiskCrypt.Fuse;
 /// <remarks>This process must not touch its own mount: the thread would wait for a worker, which may wait for it.</remarks>
 public sealed class FuseSession
 {
+    /// <summary>Threads of a queue from the start: one beside the program that waits, one for any free processor.</summary>
+    private const int RingWorkers = 2;
+
+    /// <summary>To how many a queue may grow, however many queues there are.</summary>
+    private const int MinimumRingWorkers = 4;
+
     private readonly FuseDevice _device;
     private readonly StallWatch _watch = new();
     private readonly List<WorkerPool> _pools = [];
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private ShortPoll? _poll;
     private int _runningPools;
 
     private FuseSession(string mountPoint, string deviceNumber, FuseDevice device, Negotiation negotiation)
@@ -62,11 +69,30 @@ public sealed class FuseSession
         }
 
         string path = VDiskCrypt.Fuse.MountPoint.Prepare(mountPoint, options.AllowNonEmptyMountPoint);
+        if (options.UseIoUring && IoUring.IsAvailable())
+        {
+            try
+            {
+                return MountCore(fileSystem, path, root.Mode, options, useIoUring: true);
+            }
+            catch (RingUnavailableException e)
+            {
+                // Once agreed on it cannot be taken back: another connection does without.
+                options.FailureLog?.Invoke($"{e.Message}; serving from {FuseDevice.Path}");
+            }
+        }
+
+        return MountCore(fileSystem, path, root.Mode, options, useIoUring: false);
+    }
+
+    private static FuseSession MountCore(
+        IFileSystem fileSystem, string path, uint rootMode, FuseOptions options, bool useIoUring)
+    {
         bool readOnly = options.ReadOnly || fileSystem.IsReadOnly;
-        FuseDevice device = KernelMount.Create(path, readOnly, root.Mode, options);
+        FuseDevice device = KernelMount.Create(path, readOnly, rootMode, options);
         try
         {
-            return Start(fileSystem, path, device, readOnly, options);
+            return Start(fileSystem, path, device, readOnly, options, useIoUring);
         }
         catch
         {
@@ -112,9 +138,9 @@ public sealed class FuseSession
     }
 
     private static FuseSession Start(
-        IFileSystem fileSystem, string path, FuseDevice device, bool readOnly, FuseOptions options)
+        IFileSystem fileSystem, string path, FuseDevice device, bool readOnly, FuseOptions options, bool useIoUring)
     {
-        Negotiation negotiation = Negotiation.Run(device, readOnly, options);
+        Negotiation negotiation = Negotiation.Run(device, readOnly, options, useIoUring);
         MountTableEntry entry = MountTable.Find(path) is MountTableEntry found && FuseMounts.IsOurs(found)
             ? found
             : throw new VDiskException(FailureKind.InUse, "the mount was taken off while it was made", path);
@@ -123,24 +149,76 @@ public sealed class FuseSession
         var session = new FuseSession(path, entry.DeviceNumber, device, negotiation);
         var failures = new FailureReport(options.FailureLog);
         var operations = new FuseOperations(fileSystem, failures, negotiation.Agreed, device.InvalidateAttributes);
-        int workerCount = options.WorkerCount > 0 ? options.WorkerCount : Math.Max(2, Environment.ProcessorCount);
-        session.AddPool(
-            "fuse", workerCount, options.MaximumWorkerCount,
-            () => new DeviceWorker(device, operations, negotiation.MaximumRequestByteCount));
-        session.StartPools();
+        if (negotiation.UsesIoUring)
+        {
+            session.StartRings(operations, options);
+        }
+        else
+        {
+            session._poll = ShortPoll.TryCreate();
+            session.AddDevicePool(operations, options, DefaultWorkerCount(options));
+            session.StartPools();
+        }
+
         return session;
     }
 
-    private void AddPool(string name, int baseCount, int maximumCount, Func<IRequestSource> createSource)
+    private static int DefaultWorkerCount(FuseOptions options) =>
+        options.WorkerCount > 0 ? options.WorkerCount : Math.Max(2, Environment.ProcessorCount);
+
+    /// <summary>A queue for every processor, and one reader of /dev/fuse, where FORGET and INTERRUPT still come.</summary>
+    private void StartRings(FuseOperations operations, FuseOptions options)
     {
-        _pools.Add(new WorkerPool(name, baseCount, maximumCount, createSource, _watch, OnPoolEnded));
+        int queueCount = Processors.PossibleCount();
+        if (queueCount == 0)
+        {
+            throw new RingUnavailableException("FUSE over io_uring: the number of possible processors is unknown");
+        }
+
+        Transport = FuseTransport.IoUring;
+        var start = new RingStart(queueCount);
+        int maximumWorkerCount = Math.Max(MinimumRingWorkers, options.MaximumWorkerCount / queueCount);
+        for (int i = 0; i < queueCount; i++)
+        {
+            var queue = new RingQueue(i);
+            int sourceCount = 0;
+            AddPool($"fuse-cpu{i}", RingWorkers, maximumWorkerCount, retires: false, () =>
+            {
+                int number = sourceCount++;
+                RingRole role = number == 0 ? RingRole.Resident : number < RingWorkers ? RingRole.Spare : RingRole.Relief;
+                return new RingWorker(
+                    _device, operations, MaximumRequestByteCount, queue, role, number == 0 ? start : null);
+            });
+        }
+
+        AddDevicePool(operations, options, baseCount: 1);
+        StartPools();
+        start.Wait();
+    }
+
+    private void AddDevicePool(FuseOperations operations, FuseOptions options, int baseCount) => AddPool(
+        "fuse", baseCount, options.MaximumWorkerCount, retires: true,
+        () => new DeviceWorker(_device, operations, MaximumRequestByteCount, _poll));
+
+    private void AddPool(string name, int baseCount, int maximumCount, bool retires, Func<IRequestSource> createSource)
+    {
+        _pools.Add(new WorkerPool(name, baseCount, maximumCount, retires, createSource, _watch, OnPoolEnded));
         _runningPools++;
     }
 
     private void StartPools()
     {
         _watch.Start();
-        _pools.ForEach(pool => pool.Start());
+        try
+        {
+            _pools.ForEach(pool => pool.Start());
+        }
+        catch
+        {
+            // Those that run end with the connection; nobody else will stop the watch.
+            _watch.Stop();
+            throw;
+        }
     }
 
     private void OnPoolEnded()
@@ -149,6 +227,7 @@ public sealed class FuseSession
         {
             _watch.Stop();
             _device.Dispose();
+            _poll?.Dispose();
             _completion.TrySetResult();
         }
     }

@@ -55,7 +55,8 @@ internal sealed unsafe class Negotiation
     /// <param name="device">The connection.</param>
     /// <param name="readOnly">Nothing is written, so nothing is collected in the kernel's cache either.</param>
     /// <param name="options">What the user wants.</param>
-    public static Negotiation Run(FuseDevice device, bool readOnly, FuseOptions options)
+    /// <param name="useIoUring">Agree to io_uring if the kernel offers it.</param>
+    public static Negotiation Run(FuseDevice device, bool readOnly, FuseOptions options, bool useIoUring)
     {
         using var region = new NativeRegion(FuseConstants.FUSE_MIN_READ_BUFFER);
         byte* buffer = region.Start;
@@ -99,14 +100,15 @@ internal sealed unsafe class Negotiation
                 continue;
             }
 
-            Negotiation result = Agree(init, readOnly, options, ref reply);
+            Negotiation result = Agree(init, readOnly, options, useIoUring, ref reply);
             Answer(device, header.unique, reply);
             return result;
         }
     }
 
     /// <summary>What both sides can do and this server wants; fills the reply.</summary>
-    internal static Negotiation Agree(in fuse_init_in init, bool readOnly, FuseOptions options, ref fuse_init_out reply)
+    internal static Negotiation Agree(
+        in fuse_init_in init, bool readOnly, FuseOptions options, bool useIoUring, ref fuse_init_out reply)
     {
         var offered = (FuseInitFlags)init.flags;
         if (offered.HasFlag(FuseInitFlags.FUSE_INIT_EXT))
@@ -121,7 +123,7 @@ internal sealed unsafe class Negotiation
 
         FuseInitFlags wanted = Wanted;
         wanted |= options.WritebackCache && !readOnly ? FuseInitFlags.FUSE_WRITEBACK_CACHE : 0;
-        wanted |= options.UseIoUring ? FuseInitFlags.FUSE_OVER_IO_URING : 0;
+        wanted |= useIoUring ? FuseInitFlags.FUSE_OVER_IO_URING : 0;
         FuseInitFlags agreed = offered & wanted;
 
         int pageByteCount = Environment.SystemPageSize;
@@ -140,6 +142,9 @@ internal sealed unsafe class Negotiation
         reply.time_gran = 1;
         return new Negotiation(agreed, Math.Min(init.minor, reply.minor), maximumRequestByteCount);
     }
+
+    /// <summary>Whether requests come through io_uring, once every queue is registered.</summary>
+    public bool UsesIoUring => Agreed.HasFlag(FuseInitFlags.FUSE_OVER_IO_URING);
 
     private static int MaximumPages()
     {

@@ -6,6 +6,9 @@ internal sealed class Worker(WorkerPool pool)
     private bool _isBusy;
     private long _operationsAtLastSample = -1;
 
+    /// <summary>The number of the worker's thread, once that runs.</summary>
+    public int ThreadId { get; set; }
+
     public RequestCounters Counters { get; } = new();
 
     /// <summary>A request has come and is being served.</summary>
@@ -21,12 +24,15 @@ internal sealed class Worker(WorkerPool pool)
         Volatile.Write(ref _isBusy, false);
     }
 
-    /// <summary>Whether it has been at one request since the last call. For the one watcher thread.</summary>
+    /// <summary>
+    /// Whether it has been at one request since the last call and waits: for I/O, or for a lock of one that does. One
+    /// that wants a processor is not stalled, and another would not help it. For the one watcher thread.
+    /// </summary>
     public bool SampleIsStalled()
     {
         long operations = Counters.Operations;
         bool isStalled = Volatile.Read(ref _isBusy) && operations == _operationsAtLastSample;
         _operationsAtLastSample = Volatile.Read(ref _isBusy) ? operations : -1;
-        return isStalled;
+        return isStalled && !ThreadState.IsRunnable(ThreadId);
     }
 }

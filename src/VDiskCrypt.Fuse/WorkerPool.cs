@@ -1,3 +1,5 @@
+using VDiskCrypt.Interop.Linux;
+
 namespace VDiskCrypt.Fuse;
 
 /// <summary>
@@ -16,6 +18,7 @@ internal sealed class WorkerPool
     private readonly string _name;
     private readonly int _baseCount;
     private readonly int _maximumCount;
+    private readonly bool _retires;
     private readonly Func<IRequestSource> _createSource;
     private readonly StallWatch _watch;
     private readonly Action _ended;
@@ -26,15 +29,18 @@ internal sealed class WorkerPool
     /// <param name="name">Prefix of the threads' names.</param>
     /// <param name="baseCount">How many workers should always be able to take a request.</param>
     /// <param name="maximumCount">The most threads.</param>
+    /// <param name="retires">Whether a worker that is not needed any more may end while the connection lives.</param>
     /// <param name="createSource">What a new worker serves from; called on the thread that starts it.</param>
     /// <param name="watch">What calls <see cref="Sample"/> while requests may be waiting.</param>
     /// <param name="ended">Called by the last worker when the connection has ended.</param>
     public WorkerPool(
-        string name, int baseCount, int maximumCount, Func<IRequestSource> createSource, StallWatch watch, Action ended)
+        string name, int baseCount, int maximumCount, bool retires, Func<IRequestSource> createSource, StallWatch watch,
+        Action ended)
     {
         _name = name;
         _baseCount = baseCount;
         _maximumCount = Math.Max(baseCount, maximumCount);
+        _retires = retires;
         _createSource = createSource;
         _watch = watch;
         _ended = ended;
@@ -139,6 +145,7 @@ internal sealed class WorkerPool
     private void Run(Worker worker, IRequestSource source)
     {
         bool isConnected = true;
+        worker.ThreadId = Libc.gettid();
         while (isConnected && !TryRetire(worker))
         {
             isConnected = source.TryServe(worker);
@@ -166,7 +173,7 @@ internal sealed class WorkerPool
     /// <summary>Takes a surplus worker out when as many as needed are idle besides it.</summary>
     private bool TryRetire(Worker worker)
     {
-        if (Volatile.Read(ref _workerCount) <= _baseCount)
+        if (!_retires || Volatile.Read(ref _workerCount) <= _baseCount)
         {
             return false;
         }

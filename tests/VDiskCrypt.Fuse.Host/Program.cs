@@ -31,7 +31,7 @@ internal static class Program
         };
         using var fileSystem = new MemoryFileSystem(byteLimit: (long)(Number("mib") ?? 1024) << 20)
         {
-            BeforeRead = Stall(options.FirstOrDefault(option => option.StartsWith("stall=", StringComparison.Ordinal))),
+            Reading = Stall(options.FirstOrDefault(option => option.StartsWith("stall=", StringComparison.Ordinal))),
         };
         try
         {
@@ -53,7 +53,7 @@ internal static class Program
         }
     }
 
-    private static Action<long, int>? Stall(string? option)
+    private static Action<ulong, long, int>? Stall(string? option)
     {
         if (option?["stall=".Length..].Split(':', 3) is not [string offset, string count, string path])
         {
@@ -62,7 +62,7 @@ internal static class Program
 
         long start = long.Parse(offset, CultureInfo.InvariantCulture);
         long end = start + long.Parse(count, CultureInfo.InvariantCulture);
-        return (byteOffset, byteCount) =>
+        return (_, byteOffset, byteCount) =>
         {
             while (byteOffset < end && byteOffset + byteCount > start && File.Exists(path))
             {

@@ -11,6 +11,12 @@ public enum Mounter
 
     /// <summary>A user without any capability.</summary>
     User,
+
+    /// <summary>As <see cref="Root"/>, through io_uring.</summary>
+    RootRing,
+
+    /// <summary>As <see cref="User"/>, through io_uring.</summary>
+    UserRing,
 }
 
 /// <summary>
@@ -47,7 +53,12 @@ internal sealed class HostProcess : IDisposable
     public static void Require(Mounter mounter)
     {
         Assert.SkipUnless(File.Exists("/dev/fuse"), "no /dev/fuse");
-        if (mounter == Mounter.Root)
+        if (IsRing(mounter))
+        {
+            KernelRings.Require();
+        }
+
+        if (!IsUser(mounter))
         {
             Assert.SkipUnless(Environment.IsPrivilegedProcess, "needs root");
             return;
@@ -71,7 +82,7 @@ internal sealed class HostProcess : IDisposable
         string mountPoint = folder["mount"];
         Directory.CreateDirectory(mountPoint);
         ExternalTool.Bash("chmod 755 \"$1\"", folder.FullPath).Succeeded();
-        if (mounter == Mounter.User && Environment.IsPrivilegedProcess)
+        if (IsUser(mounter) && Environment.IsPrivilegedProcess)
         {
             ExternalTool.Bash($"chown {UserName} \"$1\"", mountPoint).Succeeded();
         }
@@ -152,7 +163,23 @@ internal sealed class HostProcess : IDisposable
         _folder?.Dispose();
     }
 
+    private static bool IsUser(Mounter mounter) => mounter is Mounter.User or Mounter.UserRing;
+
+    private static bool IsRing(Mounter mounter) => mounter is Mounter.RootRing or Mounter.UserRing;
+
     private static HostProcess Start(Mounter mounter, string mountPoint, ScratchFolder? folder, string[] options)
+    {
+        if (!IsRing(mounter))
+        {
+            return StartCore(mounter, mountPoint, folder, [.. options, "nouring"]);
+        }
+
+        HostProcess host = KernelRings.With(() => StartCore(mounter, mountPoint, folder, options));
+        Assert.StartsWith("READY IoUring", host.Ready, StringComparison.Ordinal);
+        return host;
+    }
+
+    private static HostProcess StartCore(Mounter mounter, string mountPoint, ScratchFolder? folder, string[] options)
     {
         Process process = Launch(mounter, mountPoint, options);
         Task<string?> line = process.StandardOutput.ReadLineAsync();
@@ -179,7 +206,7 @@ internal sealed class HostProcess : IDisposable
     }
 
     private static string[] UserPrefix(Mounter mounter) =>
-        mounter == Mounter.User && Environment.IsPrivilegedProcess
+        IsUser(mounter) && Environment.IsPrivilegedProcess
             ? ["setpriv", $"--reuid={UserName}", $"--regid={UserName}", "--init-groups", "--inh-caps=-all", "env", "HOME=/tmp"]
             : ["env"];
 

@@ -11,6 +11,8 @@ public sealed class MountLifecycleTests
     [Theory]
     [InlineData(Mounter.Root)]
     [InlineData(Mounter.User)]
+    [InlineData(Mounter.RootRing)]
+    [InlineData(Mounter.UserRing)]
     public void A_mount_that_a_dead_server_left_is_cleared(Mounter mounter)
     {
         using HostProcess dead = HostProcess.Start(mounter);
@@ -25,6 +27,8 @@ public sealed class MountLifecycleTests
     [Theory]
     [InlineData(Mounter.Root)]
     [InlineData(Mounter.User)]
+    [InlineData(Mounter.RootRing)]
+    [InlineData(Mounter.UserRing)]
     public void Unmounting_from_outside_ends_the_session(Mounter mounter)
     {
         using HostProcess host = HostProcess.Start(mounter);
@@ -35,6 +39,8 @@ public sealed class MountLifecycleTests
     [Theory]
     [InlineData(Mounter.Root)]
     [InlineData(Mounter.User)]
+    [InlineData(Mounter.RootRing)]
+    [InlineData(Mounter.UserRing)]
     public void A_signal_unmounts_under_load(Mounter mounter)
     {
         using HostProcess host = HostProcess.Start(mounter);
@@ -59,6 +65,8 @@ public sealed class MountLifecycleTests
     [Theory]
     [InlineData(Mounter.Root)]
     [InlineData(Mounter.User)]
+    [InlineData(Mounter.RootRing)]
+    [InlineData(Mounter.UserRing)]
     public void A_second_mount_on_a_live_one_is_refused(Mounter mounter)
     {
         using HostProcess host = HostProcess.Start(mounter);
@@ -69,6 +77,8 @@ public sealed class MountLifecycleTests
     [Theory]
     [InlineData(Mounter.Root)]
     [InlineData(Mounter.User)]
+    [InlineData(Mounter.RootRing)]
+    [InlineData(Mounter.UserRing)]
     public void A_read_only_mount_refuses_every_change(Mounter mounter)
     {
         using HostProcess host = HostProcess.Start(mounter, "ro");
@@ -105,13 +115,14 @@ public sealed class MountLifecycleTests
         Assert.Equal(FailureKind.NotFound, Assert.Throws<VDiskException>(() => FuseMounts.Unmount(folder.FullPath)).Kind);
     }
 
-    [Fact]
-    public void Unmounting_while_files_are_open_is_refused_unless_it_is_lazy()
+    [Theory]
+    [InlineData(FuseTransport.Device)]
+    [InlineData(FuseTransport.IoUring)]
+    public void Unmounting_while_files_are_open_is_refused_unless_it_is_lazy(FuseTransport transport)
     {
-        HostProcess.Require(Mounter.Root);
         using var folder = new ScratchFolder();
         using var fileSystem = new MemoryFileSystem();
-        FuseSession session = FuseSession.Mount(fileSystem, folder.FullPath, new FuseOptions { SourceName = "an image" });
+        FuseSession session = KernelRings.Mount(fileSystem, folder.FullPath, transport, "an image");
         Assert.Contains(FuseMounts.List(), mount => mount == new FuseMount(folder.FullPath, "an image"));
         using Process holder = Process.Start(new ProcessStartInfo("bash", ["-c", $"exec 7>{folder.FullPath}/f; echo open; read line; echo more >&7"])
         {
@@ -133,22 +144,25 @@ public sealed class MountLifecycleTests
         Assert.Equal(1, fileSystem.GetStatistics() is { } s ? (int)(s.BlockCount - s.FreeBlockCount) : 0);
     }
 
-    [Fact]
-    public void Busy_mounts_of_users_are_named_as_busy()
+    [Theory]
+    [InlineData(Mounter.User)]
+    [InlineData(Mounter.UserRing)]
+    public void Busy_mounts_of_users_are_named_as_busy(Mounter mounter)
     {
-        using HostProcess host = HostProcess.Start(Mounter.User);
+        using HostProcess host = HostProcess.Start(mounter);
         ToolResult result = host.Bash("exec 7>$M/f; fusermount3 -u $M");
         Assert.Contains("busy", result.Error, StringComparison.Ordinal);
         host.Stop();
     }
 
-    [Fact]
-    public void Removed_files_give_all_their_references_back()
+    [Theory]
+    [InlineData(FuseTransport.Device)]
+    [InlineData(FuseTransport.IoUring)]
+    public void Removed_files_give_all_their_references_back(FuseTransport transport)
     {
-        HostProcess.Require(Mounter.Root);
         using var folder = new ScratchFolder();
         using var fileSystem = new MemoryFileSystem();
-        FuseSession session = FuseSession.Mount(fileSystem, folder.FullPath, new FuseOptions());
+        FuseSession session = KernelRings.Mount(fileSystem, folder.FullPath, transport);
         ExternalTool.Bash("""
             set -e; cd "$1"; for d in 1 2 3; do mkdir $d; (cd $d; seq 500 | xargs touch; ln 1 hard; ln -s 1 soft; mkfifo pipe); done
             ls -lR . > /dev/null; find . > /dev/null; cat */* < /dev/null > /dev/null & sleep 0.2; kill %1 2>/dev/null || true

@@ -9,6 +9,8 @@ public sealed class MountedAttributeTests
     [Theory]
     [InlineData(Mounter.Root)]
     [InlineData(Mounter.User)]
+    [InlineData(Mounter.RootRing)]
+    [InlineData(Mounter.UserRing)]
     public void Extended_attributes_are_set_listed_and_removed(Mounter mounter)
     {
         using HostProcess host = HostProcess.Start(mounter);
@@ -40,6 +42,8 @@ public sealed class MountedAttributeTests
     [Theory]
     [InlineData(Mounter.Root)]
     [InlineData(Mounter.User)]
+    [InlineData(Mounter.RootRing)]
+    [InlineData(Mounter.UserRing)]
     public void Access_control_lists_are_kept_inherited_and_masked(Mounter mounter)
     {
         ExternalTool.Require("setfacl");
@@ -59,12 +63,14 @@ public sealed class MountedAttributeTests
             """).Succeeded();
     }
 
-    [Fact]
-    public void The_kernel_checks_permissions_and_lists_for_other_users()
+    [Theory]
+    [InlineData(Mounter.Root)]
+    [InlineData(Mounter.RootRing)]
+    public void The_kernel_checks_permissions_and_lists_for_other_users(Mounter mounter)
     {
         ExternalTool.Require("setfacl");
         HostProcess.Require(Mounter.User);
-        using HostProcess host = HostProcess.Start(Mounter.Root, "allow_other");
+        using HostProcess host = HostProcess.Start(mounter, "allow_other");
         host.Bash("""
             echo secret > $M/private; chmod 600 $M/private; echo shared > $M/shared; chmod 600 $M/shared
             setfacl -m u:vdisktest:r $M/shared; mkdir $M/closed; chmod 700 $M/closed; mkdir -m 1777 $M/open
@@ -77,12 +83,13 @@ public sealed class MountedAttributeTests
     }
 
     [Theory]
-    [InlineData("writeback")]
-    [InlineData("writethrough")]
-    public void Writing_takes_the_privileges_of_a_program_away(string mode)
+    [InlineData(Mounter.Root, "writeback")]
+    [InlineData(Mounter.Root, "writethrough")]
+    [InlineData(Mounter.RootRing, "writeback")]
+    public void Writing_takes_the_privileges_of_a_program_away(Mounter mounter, string mode)
     {
         HostProcess.Require(Mounter.User);
-        using HostProcess host = HostProcess.Start(Mounter.Root, "allow_other", mode);
+        using HostProcess host = HostProcess.Start(mounter, "allow_other", mode);
         host.Bash("cp /bin/true $M/p; cp /bin/true $M/q; cp /bin/true $M/r; chmod 6777 $M/p $M/q $M/r").Succeeded();
         HostProcess.RunAs(Mounter.User, host.MountPoint, "echo x >> $M/p; truncate -s 10 $M/q; fallocate -l 100k $M/r").Succeeded();
         host.Bash("""
@@ -93,18 +100,22 @@ public sealed class MountedAttributeTests
             """).Succeeded();
     }
 
-    [Fact]
-    public void Other_users_stay_out_unless_they_are_let_in()
+    [Theory]
+    [InlineData(Mounter.Root)]
+    [InlineData(Mounter.RootRing)]
+    public void Other_users_stay_out_unless_they_are_let_in(Mounter mounter)
     {
         HostProcess.Require(Mounter.User);
-        using HostProcess host = HostProcess.Start(Mounter.Root);
+        using HostProcess host = HostProcess.Start(mounter);
         HostProcess.RunAs(Mounter.User, host.MountPoint, "! ls $M 2>/dev/null").Succeeded();
     }
 
-    [Fact]
-    public void Devices_and_set_user_id_are_inert_on_a_users_mount()
+    [Theory]
+    [InlineData(Mounter.User)]
+    [InlineData(Mounter.UserRing)]
+    public void Devices_and_set_user_id_are_inert_on_a_users_mount(Mounter mounter)
     {
-        using HostProcess host = HostProcess.Start(Mounter.User);
+        using HostProcess host = HostProcess.Start(mounter);
         host.Bash("grep \" $M \" /proc/self/mountinfo | grep -q nosuid,nodev").Succeeded();
     }
 }

@@ -10,6 +10,9 @@ public sealed class MountedFileTests
         { Mounter.Root, "writeback" },
         { Mounter.Root, "writethrough" },
         { Mounter.User, "writeback" },
+        { Mounter.RootRing, "writeback" },
+        { Mounter.RootRing, "writethrough" },
+        { Mounter.UserRing, "writeback" },
     };
 
     [Theory]
@@ -81,6 +84,8 @@ public sealed class MountedFileTests
     [Theory]
     [InlineData(Mounter.Root)]
     [InlineData(Mounter.User)]
+    [InlineData(Mounter.RootRing)]
+    [InlineData(Mounter.UserRing)]
     public void Renames_honour_their_flags(Mounter mounter)
     {
         using HostProcess host = HostProcess.Start(mounter);
@@ -203,10 +208,12 @@ public sealed class MountedFileTests
             """).Succeeded();
     }
 
-    [Fact]
-    public void Holes_are_found_where_writes_go_through()
+    [Theory]
+    [InlineData(Mounter.Root)]
+    [InlineData(Mounter.RootRing)]
+    public void Holes_are_found_where_writes_go_through(Mounter mounter)
     {
-        using HostProcess host = HostProcess.Start(Mounter.Root, "writethrough");
+        using HostProcess host = HostProcess.Start(mounter, "writethrough");
         host.Python("""
             fd = os.open(M + '/f', os.O_RDWR | os.O_CREAT)
             os.truncate(fd, 1 << 20)
@@ -219,10 +226,12 @@ public sealed class MountedFileTests
             """).Succeeded();
     }
 
-    [Fact]
-    public void Data_that_wait_in_the_writeback_cache_are_never_taken_for_a_hole()
+    [Theory]
+    [InlineData(Mounter.Root)]
+    [InlineData(Mounter.RootRing)]
+    public void Data_that_wait_in_the_writeback_cache_are_never_taken_for_a_hole(Mounter mounter)
     {
-        using HostProcess host = HostProcess.Start(Mounter.Root, "writeback");
+        using HostProcess host = HostProcess.Start(mounter, "writeback");
         host.Python("""
             fd = os.open(M + '/f', os.O_RDWR | os.O_CREAT)
             os.truncate(fd, 1 << 20)
@@ -250,10 +259,12 @@ public sealed class MountedFileTests
             """).Succeeded();
     }
 
-    [Fact]
-    public void Special_files_work()
+    [Theory]
+    [InlineData(Mounter.Root)]
+    [InlineData(Mounter.RootRing)]
+    public void Special_files_work(Mounter mounter)
     {
-        using HostProcess host = HostProcess.Start(Mounter.Root);
+        using HostProcess host = HostProcess.Start(mounter);
         host.Bash("""
             mkfifo $M/fifo; (echo through > $M/fifo &) ; [ "$(timeout 10 cat $M/fifo)" = through ]
             mknod $M/null c 1 3; echo x > $M/null; [ "$(stat -c %t:%T $M/null)" = 1:3 ]
@@ -262,11 +273,13 @@ public sealed class MountedFileTests
             """).Succeeded();
     }
 
-    [Fact]
-    public void Fio_verifies_what_it_wrote()
+    [Theory]
+    [InlineData(Mounter.Root)]
+    [InlineData(Mounter.RootRing)]
+    public void Fio_verifies_what_it_wrote(Mounter mounter)
     {
         VDiskCrypt.Testing.ExternalTool.Require("fio");
-        using HostProcess host = HostProcess.Start(Mounter.Root, "stats");
+        using HostProcess host = HostProcess.Start(mounter, "stats");
         host.Bash("""
             fio --directory=$M --name=v --size=32M --numjobs=2 --rw=randrw --bsrange=512-256k --verify=crc32c --verify_fatal=1 \
                 --do_verify=1 --end_fsync=1 --group_reporting --thread --output=/dev/null
@@ -278,6 +291,8 @@ public sealed class MountedFileTests
     [Theory]
     [InlineData(Mounter.Root)]
     [InlineData(Mounter.User)]
+    [InlineData(Mounter.RootRing)]
+    [InlineData(Mounter.UserRing)]
     public void Requests_of_one_mebibyte_arrive(Mounter mounter)
     {
         using HostProcess host = HostProcess.Start(mounter, "stats");

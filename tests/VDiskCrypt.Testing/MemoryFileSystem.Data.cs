@@ -82,12 +82,9 @@ public sealed partial class MemoryFileSystem
         }
     }
 
-    /// <summary>Called with offset and length before a file is read, with no lock held: the test's place to wait.</summary>
-    public Action<long, int>? BeforeRead { get; init; }
-
     public FileSystemError Read(ulong inode, long byteOffset, Span<byte> destination, out int byteCount)
     {
-        BeforeRead?.Invoke(byteOffset, destination.Length);
+        Reading?.Invoke(inode, byteOffset, destination.Length);
         _lock.EnterReadLock();
         try
         {

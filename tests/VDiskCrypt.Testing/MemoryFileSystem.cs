@@ -44,6 +44,9 @@ public sealed partial class MemoryFileSystem : IFileSystem
     /// <summary>Inodes that exist, named or referenced.</summary>
     public int InodeCount => _inodes.Count;
 
+    /// <summary>Called at the start of each Read, before any lock, with the inode: a place to wait.</summary>
+    public Action<ulong, long, int>? Reading { get; init; }
+
     /// <summary>Calls of <see cref="Sync"/> and <see cref="SyncAll"/>.</summary>
     public int SyncCount { get; private set; }
 

@@ -249,7 +249,7 @@ internal sealed unsafe class TransactionLog : IDisposable
     {
         ThrowIfAborted();
         Transaction transaction = Seal();
-        if (_waitsForData && IsAborted)
+        if (_waitsForData)
         {
             transaction.WaitForData();
         }

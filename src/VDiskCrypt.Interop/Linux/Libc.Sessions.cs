@@ -10,6 +10,10 @@ public static unsafe partial class Libc
     [LibraryImport(Library, SetLastError = true)]
     public static partial int setsid();
 
+    /// <summary>The calling thread's number, as in /proc/self/task.</summary>
+    [LibraryImport(Library)]
+    public static partial int gettid();
+
     [LibraryImport(Library, SetLastError = true)]
     public static partial int dup2(int oldFd, int newFd);
 

@@ -30,6 +30,9 @@ public static class FuseConstants
     /// <summary>enum fuse_notify_code: the kernel drops what it keeps of an inode.</summary>
     public const int FUSE_NOTIFY_INVAL_INODE = 2;
 
+    /// <summary>enum fuse_notify_code: the kernel sends cached data of an inode, as a request of its own (NOTIFY_REPLY).</summary>
+    public const int FUSE_NOTIFY_RETRIEVE = 5;
+
     public const uint FUSE_FSYNC_FDATASYNC = 1;
     public const uint FUSE_SETXATTR_ACL_KILL_SGID = 1;
 
