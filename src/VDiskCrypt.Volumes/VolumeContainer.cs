@@ -1,5 +1,6 @@
 using VDiskCrypt.Core;
 using VDiskCrypt.Images;
+using VDiskCrypt.Keys;
 using VDiskCrypt.Luks;
 
 namespace VDiskCrypt.Volumes;
@@ -60,6 +61,10 @@ public sealed partial class VolumeContainer : IDisposable
             throw failure.Within(reference.ToString());
         }
     }
+
+    /// <summary>Changes of the keyslots and tokens; the volume key must have been verified.</summary>
+    public KeyEditor EditKeys(SecretMemory volumeKey, KekProviders providers, string backupFolder) =>
+        new(Header, Device, new ImageHeaderLock(_image.File), volumeKey, providers, backupFolder);
 
     public void Dispose() => _image.Dispose();
 
