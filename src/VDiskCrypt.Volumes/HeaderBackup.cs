@@ -37,6 +37,9 @@ internal static class HeaderBackup
         }
     }
 
+    /// <summary>The backups of a volume's header that lie in a folder.</summary>
+    public static string[] Find(LuksHeader header, string folder) => Directory.GetFiles(folder, $"{CheckedUuid(header)}-*.luks2");
+
     private static FileStreamOptions Options()
     {
         var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };

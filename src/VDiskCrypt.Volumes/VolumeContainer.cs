@@ -66,6 +66,15 @@ public sealed partial class VolumeContainer : IDisposable
     public KeyEditor EditKeys(SecretMemory volumeKey, KekProviders providers, string backupFolder) =>
         new(Header, Device, new ImageHeaderLock(_image.File), volumeKey, providers, backupFolder);
 
+    /// <summary>Destroys all that opens the volume; see <see cref="LuksHeader.Erase"/>. Needs no secret.</summary>
+    /// <returns>The header backups in the folder, which still open it.</returns>
+    public string[] Erase(string backupFolder)
+    {
+        string[] backups = HeaderBackup.Find(Header, backupFolder);
+        Header.Erase();
+        return backups;
+    }
+
     public void Dispose() => _image.Dispose();
 
     /// <summary>The named partition; else the whole disk when LUKS2 starts there; else the only partition with a volume.</summary>
