@@ -1,5 +1,6 @@
 using VDiskCrypt.Core;
 using VDiskCrypt.Images;
+using VDiskCrypt.Keys;
 using VDiskCrypt.Luks;
 
 namespace VDiskCrypt.Volumes;
@@ -59,6 +60,19 @@ public sealed partial class VolumeContainer : IDisposable
             image.Dispose();
             throw failure.Within(reference.ToString());
         }
+    }
+
+    /// <summary>Changes of the keyslots and tokens; the volume key must have been verified.</summary>
+    public KeyEditor EditKeys(SecretMemory volumeKey, KekProviders providers, string backupFolder) =>
+        new(Header, Device, new ImageHeaderLock(_image.File), volumeKey, providers, backupFolder);
+
+    /// <summary>Destroys all that opens the volume; see <see cref="LuksHeader.Erase"/>. Needs no secret.</summary>
+    /// <returns>The header backups in the folder, which still open it.</returns>
+    public string[] Erase(string backupFolder)
+    {
+        string[] backups = HeaderBackup.Find(Header, backupFolder);
+        Header.Erase();
+        return backups;
     }
 
     public void Dispose() => _image.Dispose();

@@ -13,7 +13,8 @@ internal static class CommandTree
         Command[] commands =
         [
             CreateCommand.Build(), MountCommand.Build(), UnmountCommand.Build(), StatusCommand.Build(), InfoCommand.Build(),
-            ListCommand.Build(), CatCommand.Build(), CopyCommand.Build(), DecryptCommand.Build(), BenchmarkCommand.Build(),
+            ListCommand.Build(), CatCommand.Build(), CopyCommand.Build(), DecryptCommand.Build(), KeyCommand.Build(), EraseCommand.Build(),
+            BenchmarkCommand.Build(),
         ];
         foreach (Command command in commands)
         {

@@ -20,6 +20,8 @@ internal static class HostPaths
 
     public static string KnownVolumesFolder => Path.Combine(DataFolder, "volumes");
 
+    public static string HeaderBackupFolder => Private(Path.Combine(DataFolder, "headers"));
+
     public static string LogFolder => Private(Path.Combine(DataFolder, "logs"));
 
     /// <summary>Longest path of a Unix socket, its ending zero left out: sun_path of sockaddr_un (unix(7)).</summary>

@@ -12,6 +12,9 @@ public interface IKekProvider
     /// <summary>The scheme of the URIs that it serves.</summary>
     string Scheme { get; }
 
+    /// <summary>The key's id as <see cref="Wrap"/> writes it, up to its version.</summary>
+    string IdOf(KekUri key) => key.ToString();
+
     /// <summary>Wraps a secret with the current version of the key.</summary>
     WrappedSecret Wrap(KekUri key, SecretMemory secret, CancellationToken cancellation);
 

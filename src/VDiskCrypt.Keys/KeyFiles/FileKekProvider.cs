@@ -7,8 +7,10 @@ public sealed class FileKekProvider : IKekProvider, IKekOnHost
 {
     public string Scheme => "file";
 
+    public string IdOf(KekUri key) => $"{Scheme}:{PathOf(key)}";
+
     public WrappedSecret Wrap(KekUri key, SecretMemory secret, CancellationToken cancellation) =>
-        AesKeyFile.Wrap($"{Scheme}:{PathOf(key)}", PathOf(key), secret);
+        AesKeyFile.Wrap(IdOf(key), PathOf(key), secret);
 
     public SecretMemory Unwrap(WrappedSecret wrapped, CancellationToken cancellation) =>
         AesKeyFile.Unwrap(PathOf(KekUri.Parse(wrapped.KeyId)), wrapped);

@@ -23,6 +23,8 @@ public sealed class PlatformKekProvider : IKekProvider, IKekCreation, IKekOnHost
 
     public string Scheme => "platform";
 
+    public string IdOf(KekUri key) => $"{Scheme}:{NameOf(key)}";
+
     public bool EnsureExists(KekUri key, CancellationToken cancellation)
     {
         string folder = FolderOf(NameOf(key));
