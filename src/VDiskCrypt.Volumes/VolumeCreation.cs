@@ -159,6 +159,8 @@ public static class VolumeCreation
             Ext4Formatter.Format(volume, new Ext4FormatOptions
             {
                 Label = options.Label,
+                MetadataChecksumSeed = options.FileSystemFeatures.HasFlag(FileSystemFeatures.MetadataChecksumSeed),
+                OrphanFile = options.FileSystemFeatures.HasFlag(FileSystemFeatures.OrphanFile),
                 RootUserId = options.OwnerUserId,
                 RootGroupId = options.OwnerGroupId,
             });

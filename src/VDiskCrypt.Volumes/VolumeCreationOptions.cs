@@ -17,6 +17,9 @@ public sealed record VolumeCreationOptions
 
     public bool WithFileSystem { get; init; } = true;
 
+    /// <summary>For the filesystem.</summary>
+    public FileSystemFeatures FileSystemFeatures { get; init; }
+
     /// <summary>Of the filesystem and the LUKS2 header; up to 16 bytes of UTF-8.</summary>
     public string Label { get; init; } = "";
 

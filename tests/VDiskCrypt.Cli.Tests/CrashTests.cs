@@ -11,13 +11,8 @@ public sealed class CrashTests
     {
         Installation.RequireFuse();
         ExternalTool.Require("jq");
-        string root = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(root, "VDiskCrypt.sln")))
-        {
-            root = Path.GetDirectoryName(root)!;
-        }
-
-        ToolResult result = ExternalTool.Bash("VDISKCRYPT_COMMAND=\"$2\" \"$1/tools/crash-soak\" 4 1", root, Installation.Command).Succeeded();
+        ToolResult result = ExternalTool.Bash(
+            "VDISKCRYPT_COMMAND=\"$2\" \"$1\" 4 1", Checkout.Tool("crash-soak"), Installation.Command).Succeeded();
         Assert.Matches("4 rounds: [1-9][0-9]* files and [1-9][0-9]* lines as promised", result.Output);
     }
 }

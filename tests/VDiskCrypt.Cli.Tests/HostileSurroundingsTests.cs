@@ -122,9 +122,11 @@ public sealed class HostileSurroundingsTests : IDisposable
     }
 
     [Fact]
+    [Trait("needs", "root")]
     public void A_copied_file_is_closed_to_others_until_it_has_its_own_mode()
     {
         ExternalTool.Require("strace");
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "looking into a process that is not dumpable needs root");
         string image = _here.Create("disk.img", "32M");
         File.WriteAllText(_here["secret"], "words");
         File.SetUnixFileMode(_here["secret"], UnixFileMode.UserRead);

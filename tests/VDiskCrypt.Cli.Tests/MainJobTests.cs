@@ -75,6 +75,18 @@ public sealed class MainJobTests : IDisposable
     }
 
     [Fact]
+    public void Features_of_the_filesystem_are_chosen_by_name()
+    {
+        ExternalTool.Require("dumpe2fs");
+        string image = _here.Create("disk.img", "64M", "--fs-features", "metadata_csum_seed,orphan_file");
+        string features = ExternalTool.Run("dumpe2fs", "-h", _here.Decrypt(image)).Succeeded().Output;
+        Assert.Contains("metadata_csum_seed", features);
+        Assert.Contains("orphan_file", features);
+        _here.AssertFileSystemIsClean(image);
+        Assert.Contains("encrypt", _here.Expect(2, "create", _here["other.img"], "--size", "64M", "--fs-features", "encrypt").Error);
+    }
+
+    [Fact]
     public void The_folder_is_made_when_it_is_missing_and_belongs_to_its_maker()
     {
         Installation.RequireFuse();

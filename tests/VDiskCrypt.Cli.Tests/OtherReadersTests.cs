@@ -81,7 +81,7 @@ public sealed class OtherReadersTests : IDisposable
     {
         Installation.RequireFuse();
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "the guest needs root to install its kernel");
-        string guest = Path.Combine(Checkout.Root, "tools", "linux-guest");
+        string guest = Checkout.Tool("linux-guest");
         string image = _here.Create("disk.img", "96M");
         string folder = _here.Mount(image);
         ExternalTool.Bash("""

@@ -8,7 +8,7 @@ namespace VDiskCrypt.Ext4.Tests;
 /// <summary>Attributes that contradict the format. Without checksums, so that the structure itself must be looked at.</summary>
 public sealed class AttributeDamageTests
 {
-    private const string Format = "-b 1024 -I 256 -O ^metadata_csum";
+    private const string Format = "-b 1024 -I 256 -O ^metadata_csum,^has_journal";
     private const uint Magic = 0xEA020000;
 
     /// <summary>Byte offset from the magic number of a block with two values, and what is put there (32 bits).</summary>
@@ -61,7 +61,7 @@ public sealed class AttributeDamageTests
     [Fact]
     public void Refuses_a_block_whose_checksum_does_not_match()
     {
-        using Ext4Image image = MakeDamaged(500, span => span[^1] ^= 1, "-b 1024 -I 256");
+        using Ext4Image image = MakeDamaged(500, span => span[^1] ^= 1, "-b 1024 -I 256 -O ^has_journal");
         AssertDamagedOnly(image);
     }
 

@@ -304,7 +304,7 @@ public sealed class LuksVolumeDeviceTests : IDisposable
     public void The_kernel_reads_what_we_write_and_we_read_what_it_writes()
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "the guest needs root to install its kernel");
-        string guest = Path.Combine(Checkout.Root, "tools", "linux-guest");
+        string guest = Checkout.Tool("linux-guest");
         using var scratch = new ScratchFolder();
         string image = scratch["image"];
         File.WriteAllText(scratch["key"], "pass");

@@ -3,6 +3,10 @@ namespace VDiskCrypt.Testing;
 /// <summary>The checkout that the tests run in.</summary>
 public static class Checkout
 {
+    /// <summary>A script of tools/, or of a copy that VDISKCRYPT_TOOLS names (for users who may not read the checkout).</summary>
+    public static string Tool(string name) =>
+        Path.Combine(Environment.GetEnvironmentVariable("VDISKCRYPT_TOOLS") ?? Path.Combine(Root, "tools"), name);
+
     /// <summary>The folder of VDiskCrypt.sln.</summary>
     public static string Root
     {

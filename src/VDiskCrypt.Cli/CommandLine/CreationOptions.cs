@@ -20,6 +20,11 @@ internal sealed class CreationOptions
         Description = "ext4, or none for a volume without a filesystem", DefaultValueFactory = _ => "ext4",
     };
 
+    private readonly Option<string?> _fileSystemFeatures = new("--fs-features")
+    {
+        Description = "features of ext4 beyond the usual ones, comma-separated: metadata_csum_seed, orphan_file", HelpName = "LIST",
+    };
+
     private readonly Option<string?> _label = new("--label") { Description = "the name of the volume, 16 bytes at most", HelpName = "TEXT" };
 
     private readonly Option<int> _sectorSize = new("--sector-size")
@@ -63,7 +68,7 @@ internal sealed class CreationOptions
         _format.AcceptOnlyFromAmong(VolumeCreation.Formats);
         _fileSystem.AcceptOnlyFromAmong("ext4", "none");
         _pbkdf.AcceptOnlyFromAmong("argon2id", "pbkdf2");
-        Option[] options = [_format, _fileSystem, _label, _sectorSize, _keySize, _pbkdf, _iterationTime, _keks, _noRecoveryKey, _noPartition];
+        Option[] options = [_format, _fileSystem, _fileSystemFeatures, _label, _sectorSize, _keySize, _pbkdf, _iterationTime, _keks, _noRecoveryKey, _noPartition];
         foreach (Option option in options)
         {
             command.Options.Add(option);
@@ -83,6 +88,23 @@ internal sealed class CreationOptions
         }
     }
 
+    private static FileSystemFeatures FeaturesOf(string? list)
+    {
+        FileSystemFeatures features = FileSystemFeatures.None;
+        foreach (string name in (list ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+        {
+            features |= name switch
+            {
+                "metadata_csum_seed" => FileSystemFeatures.MetadataChecksumSeed,
+                "orphan_file" => FileSystemFeatures.OrphanFile,
+                _ => throw new VDiskException(
+                    FailureKind.Usage, $"unknown filesystem feature '{name}'", "--fs-features", "use metadata_csum_seed, orphan_file"),
+            };
+        }
+
+        return features;
+    }
+
     public CreatedVolume Create(ParseResult parsed, string image, string size)
     {
         List<SecretMemory> secrets = _credentials.Read(parsed);
@@ -96,6 +118,7 @@ internal sealed class CreationOptions
                 Format = parsed.GetValue(_format) ?? VolumeCreation.FormatOfExtension(image),
                 ByteCount = ByteSize.Parse(size),
                 WithFileSystem = parsed.GetValue(_fileSystem) == "ext4",
+                FileSystemFeatures = FeaturesOf(parsed.GetValue(_fileSystemFeatures)),
                 Label = parsed.GetValue(_label) ?? "",
                 SectorByteCount = parsed.GetValue(_sectorSize),
                 KeyBitCount = parsed.GetValue(_keySize),
