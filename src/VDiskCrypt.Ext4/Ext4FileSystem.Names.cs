@@ -403,8 +403,7 @@ public sealed partial class Ext4FileSystem
         inode.Flags = parent.Flags & (isDirectory ? InheritedByDirectories : inode.IsRegular ? InheritedByFiles : Inherited);
         if (isDirectory || inode.IsRegular)
         {
-            inode.Flags |= InodeFlags.Extents;
-            Extents.ExtentTree.InitializeRoot(inode);
+            _content.InitializeMap(inode);
         }
         else if (!inode.IsSymbolicLink)
         {
@@ -416,7 +415,7 @@ public sealed partial class Ext4FileSystem
     private void DiscardNew(TransactionHandle handle, Inode inode)
     {
         inode.LinkCount = 0;
-        inode.Size = 0;
+        inode.Size = inode.IsSymbolicLink ? inode.Size : 0;
         _content.RemoveBlocks(handle, inode, 0);
         _attributes.Release(handle, inode);
         EndInode(handle, inode);

@@ -87,7 +87,6 @@ public sealed partial class Ext4FileSystem
         Recovery recovery = Recovery.Run(device, wantsWrite);
         bool isClean = (recovery.State & SuperblockOnDisk.StateValid) != 0 && (recovery.State & SuperblockOnDisk.StateError) == 0;
         string? obstacle = recovery.Forbidding != 0 ? $"writing with {FeatureNames.Of(recovery.Forbidding)} is not supported"
-            : !recovery.Geometry.Has(IncompatibleFeatures.Extents) ? "writing without the feature extent is not supported"
             : recovery.Obstacle ?? (isClean ? null : "it was not unmounted cleanly, or errors were recorded; run e2fsck");
         var fileSystem = new Ext4FileSystem(recovery.View, recovery, options, !wantsWrite || obstacle is not null);
         if (wantsWrite && obstacle is not null)

@@ -183,7 +183,8 @@ public sealed partial class Ext4FileSystem
     private void Delete(Inode inode)
     {
         using TransactionHandle handle = _log.Begin(NameCredits);
-        inode.Size = 0;
+        // The length of a target tells where it lies.
+        inode.Size = inode.IsSymbolicLink ? inode.Size : 0;
         _content.RemoveBlocks(handle, inode, 0);
         _attributes.Release(handle, inode);
         _orphans.Remove(handle, inode.Number);

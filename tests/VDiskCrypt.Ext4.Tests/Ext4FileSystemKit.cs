@@ -77,6 +77,10 @@ internal sealed class Ext4Image : IDisposable
         ExternalTool.Run("mke2fs", ["-q", "-F", "-t", "ext4", .. mke2fsArguments, FullPath]).Succeeded();
     }
 
+    private Ext4Image()
+    {
+    }
+
     private Ext4Image(string compressedImage)
     {
         using var source = new GZipStream(File.OpenRead(compressedImage), CompressionMode.Decompress);
@@ -87,6 +91,16 @@ internal sealed class Ext4Image : IDisposable
     public string FullPath => _folder["fs.img"];
 
     public ScratchFolder Folder => _folder;
+
+    /// <summary>What mke2fs makes with these arguments and no others.</summary>
+    public static Ext4Image Exactly(string size, params string[] mke2fsArguments)
+    {
+        ExternalTool.Require("mke2fs");
+        var image = new Ext4Image();
+        ExternalTool.Run("truncate", "-s", size, image.FullPath).Succeeded();
+        ExternalTool.Run("mke2fs", ["-q", "-F", .. mke2fsArguments, image.FullPath]).Succeeded();
+        return image;
+    }
 
     /// <summary>A copy of an image under tests/golden.</summary>
     public static Ext4Image FromGolden(string folder, string name) =>

@@ -3,20 +3,26 @@ using VDiskCrypt.Ext4.Allocation;
 using VDiskCrypt.Ext4.Cache;
 using VDiskCrypt.Ext4.Inodes;
 using VDiskCrypt.Ext4.OnDisk;
-using VDiskCrypt.Ext4.Transactions;
 
 namespace VDiskCrypt.Ext4.Extents;
 
 /// <summary>
 /// The block map of ext2: 12 direct pointers, then trees of pointer blocks one, two and three levels deep (Linux
-/// Documentation/filesystems/ext4/blockmap.rst). Files are read and shortened through it, not extended.
+/// Documentation/filesystems/ext4/blockmap.rst). All methods run under the inode's <see cref="Inode.Map"/>; those that
+/// change it, inside a handle. It knows holes and data, no unwritten blocks.
 /// </summary>
-internal sealed class IndirectMap(Geometry geometry, BlockCache cache, BlockAllocator allocator)
+internal sealed partial class IndirectMap(Geometry geometry, BlockCache cache, BlockAllocator allocator)
 {
     private const int DirectCount = 12;
     private const int MaximumLevel = 3;
 
     private readonly int _pointerBits = geometry.BlockBits - 2;
+
+    /// <summary>
+    /// The blocks that such a file can have. Without huge_file i_blocks counts 2^32 - 1 units of 512 bytes, the pointer
+    /// blocks among them.
+    /// </summary>
+    public ulong BlockLimit { get; } = LimitOf(geometry);
 
     public Mapping Find(Inode inode, uint logical)
     {
@@ -51,88 +57,32 @@ internal sealed class IndirectMap(Geometry geometry, BlockCache cache, BlockAllo
         return new Mapping(logical, (uint)Math.Min(span, ExtentTree.BlockLimit - logical), 0, false);
     }
 
-    /// <summary>Unmaps everything from a block on.</summary>
-    public void Remove(TransactionHandle handle, Inode inode, uint first)
+    /// <summary>How many blocks from a logical block on have their pointers in one place; 0 behind the last.</summary>
+    public uint RunLimit(uint logical)
     {
-        lock (inode.Map)
-        {
-            inode.ForgetRecent();
-            Span<byte> root = inode.Block;
-            for (uint i = Math.Min(first, DirectCount); i < DirectCount; i++)
-            {
-                FreePointer(handle, inode, root.Slice((int)i * 4, 4));
-            }
-
-            ulong start = DirectCount;
-            for (int level = 1; level <= MaximumLevel; level++)
-            {
-                ulong count = 1UL << level * _pointerBits;
-                if (first < start + count)
-                {
-                    RemoveTree(handle, inode, root.Slice((DirectCount + level - 1) * 4, 4), level, first > start ? first - start : 0);
-                }
-
-                start += count;
-            }
-        }
+        int level = Locate(logical, out ulong index);
+        return level < 0 ? 0
+            : level == 0 ? DirectCount - (uint)index
+            : (1u << _pointerBits) - (uint)(index & (1UL << _pointerBits) - 1);
     }
 
-    private void RemoveTree(TransactionHandle handle, Inode inode, Span<byte> pointer, int level, ulong first)
+    /// <summary>The place behind the block before, as a goal for the next; 0 when there is none.</summary>
+    public ulong GoalBefore(Inode inode, uint logical)
     {
-        ulong number = pointer.U32(0);
-        if (number == 0)
-        {
-            return;
-        }
-
-        using (MetadataBlock block = GetPointers(inode, number))
-        {
-            handle.Modify(block);
-            ulong span = 1UL << (level - 1) * _pointerBits;
-            for (ulong slot = first / span; slot < 1UL << _pointerBits; slot++)
-            {
-                Span<byte> child = block.Bytes.Slice((int)slot * 4, 4);
-                if (level == 1)
-                {
-                    FreePointer(handle, inode, child);
-                }
-                else
-                {
-                    RemoveTree(handle, inode, child, level - 1, slot == first / span ? first % span : 0);
-                }
-            }
-        }
-
-        if (first == 0)
-        {
-            allocator.FreeMetadata(handle, number, 1);
-            Uncount(inode);
-            pointer.Clear();
-        }
+        Mapping before = logical == 0 ? default : Find(inode, logical - 1);
+        return before.IsHole ? 0 : before.Physical + 1;
     }
 
-    private void FreePointer(TransactionHandle handle, Inode inode, Span<byte> pointer)
+    private static ulong LimitOf(Geometry geometry)
     {
-        ulong number = pointer.U32(0);
-        if (number == 0)
-        {
-            return;
-        }
-
-        if (inode.HoldsMetadata)
-        {
-            allocator.FreeMetadata(handle, number, 1);
-        }
-        else
-        {
-            allocator.Free(handle, number, 1);
-        }
-
-        Uncount(inode);
-        pointer.Clear();
+        int bits = geometry.BlockBits - 2;
+        ulong limit = DirectCount + (1UL << bits) + (1UL << 2 * bits) + (1UL << 3 * bits);
+        ulong pointerBlocks = 3 + (2UL << bits) + (1UL << 2 * bits);
+        ulong counted = geometry.Has(ReadOnlyCompatibleFeatures.HugeFile)
+            ? ulong.MaxValue
+            : (uint.MaxValue >> (geometry.BlockBits - 9)) - pointerBlocks;
+        return Math.Min(Math.Min(limit, counted), ExtentTree.BlockLimit);
     }
-
-    private void Uncount(Inode inode) => inode.Blocks512 -= Math.Min(inode.Blocks512, 1UL << (geometry.BlockBits - 9));
 
     /// <summary>The level of the tree that a logical block lies in, and its place there; -1 behind the last.</summary>
     private int Locate(uint logical, out ulong index)

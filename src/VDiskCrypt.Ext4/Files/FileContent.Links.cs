@@ -23,8 +23,7 @@ internal sealed partial class FileContent
             return FileSystemError.None;
         }
 
-        inode.Flags |= InodeFlags.Extents;
-        ExtentTree.InitializeRoot(inode);
+        InitializeMap(inode);
         MetadataBlock? block = AppendMetadataBlock(handle, inode, 0, BlockKind.SymbolicLink);
         if (block is null)
         {
@@ -66,9 +65,10 @@ internal sealed partial class FileContent
         return FileSystemError.None;
     }
 
-    /// <summary>A target in the inode: no blocks, or only that of the extended attributes.</summary>
-    private bool IsFastTarget(Inode inode) =>
-        inode.Blocks512 == (inode.AttributeBlock == 0 ? 0UL : 1UL << (_blockBits - 9));
+    /// <summary>
+    /// A target in the inode. The kernel decides by the length too; i_blocks may count attributes, so it does not tell.
+    /// </summary>
+    private static bool IsFastTarget(Inode inode) => !inode.HasExtents && inode.Size <= LongestFastTarget;
 
     /// <summary>The cached block behind a logical block of a directory or a symbolic link, pinned.</summary>
     public MetadataBlock GetMetadataBlock(Inode inode, uint logical) =>

@@ -11,7 +11,7 @@ internal sealed partial class FileContent
     /// <summary>Changes the size, both ways, and the times.</summary>
     public FileSystemError Resize(Inode inode, long size)
     {
-        if (size > MaximumSize || size > int.MaxValue && !_geometry.Has(OnDisk.ReadOnlyCompatibleFeatures.LargeFile))
+        if (size > MaximumSizeOf(inode))
         {
             return FileSystemError.FileTooBig;
         }
@@ -52,14 +52,8 @@ internal sealed partial class FileContent
     /// </summary>
     public void RemoveBlocks(TransactionHandle handle, Inode inode, uint first)
     {
-        if (!inode.HasExtents)
+        if (!HasMap(inode))
         {
-            if (inode.IsRegular || inode.IsDirectory || inode.IsSymbolicLink && !IsFastTarget(inode))
-            {
-                _indirect.Remove(handle, inode, first);
-                _inodes.Save(handle, inode, changesData: true);
-            }
-
             return;
         }
 
@@ -68,7 +62,7 @@ internal sealed partial class FileContent
             RemoveOutcome outcome;
             lock (inode.Map)
             {
-                outcome = _extents.Remove(handle, inode, first, (uint)(ExtentTree.BlockLimit - 1));
+                outcome = Unmap(handle, inode, first, (uint)(ExtentTree.BlockLimit - 1));
                 _inodes.Save(handle, inode, changesData: true);
             }
 
@@ -100,14 +94,15 @@ internal sealed partial class FileContent
             return FileSystemError.InvalidArgument;
         }
 
-        if (byteCount > MaximumSize - byteOffset)
-        {
-            return FileSystemError.FileTooBig;
-        }
-
-        if (!inode.HasExtents)
+        // As in the kernel: a block map has no unwritten blocks, so there is nothing to allocate ahead.
+        if (!inode.HasExtents && (flags & AllocateFlags.PunchHole) == 0)
         {
             return FileSystemError.NotSupported;
+        }
+
+        if (byteCount > MaximumSizeOf(inode) - byteOffset)
+        {
+            return FileSystemError.FileTooBig;
         }
 
         switch (flags)
@@ -124,6 +119,13 @@ internal sealed partial class FileContent
                 return FileSystemError.NotSupported;
         }
     }
+
+    private RemoveOutcome Unmap(TransactionHandle handle, Inode inode, uint first, uint last) =>
+        inode.HasExtents ? _extents.Remove(handle, inode, first, last) : _indirect.Remove(handle, inode, first, last);
+
+    /// <summary>Whether i_block leads to blocks, and is no device number or target.</summary>
+    private static bool HasMap(Inode inode) =>
+        inode.HasExtents || inode.IsRegular || inode.IsDirectory || inode.IsSymbolicLink && !IsFastTarget(inode);
 
     private static bool NeedsOrphan(Inode inode) =>
         !inode.HasExtents || new OnDisk.ExtentNodeOnDisk(inode.Block).Depth > 0;
@@ -153,7 +155,7 @@ internal sealed partial class FileContent
             {
                 lock (inode.Map)
                 {
-                    outcome = _extents.Remove(handle, inode, first, last);
+                    outcome = Unmap(handle, inode, first, last);
                     _inodes.Save(handle, inode, changesData: true);
                 }
 

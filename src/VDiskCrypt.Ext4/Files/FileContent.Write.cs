@@ -24,7 +24,7 @@ internal sealed partial class FileContent
     public FileSystemError Write(Inode inode, long byteOffset, ReadOnlySpan<byte> source, out int byteCount)
     {
         byteCount = 0;
-        if (source.Length > MaximumSize - byteOffset)
+        if (source.Length > MaximumSizeOf(inode) - byteOffset)
         {
             return FileSystemError.FileTooBig;
         }
@@ -154,7 +154,7 @@ internal sealed partial class FileContent
             var count = (uint)(Math.Min(mapping.End, (ulong)last + 1) - block);
             if (mapping.IsHole)
             {
-                if (!MapHole(handle, inode, (uint)block, ref count, false, mapping.End == ExtentTree.BlockLimit))
+                if (!MapHole(handle, inode, (uint)block, ref count, false, IsAtEnd(inode, (uint)block, mapping)))
                 {
                     return block;
                 }
@@ -177,17 +177,15 @@ internal sealed partial class FileContent
         return block;
     }
 
+    /// <summary>Whether a hole goes on to the end of the file: the file grows there.</summary>
+    private bool IsAtEnd(Inode inode, uint block, in Mapping hole) =>
+        inode.HasExtents ? hole.End == ExtentTree.BlockLimit : (long)block << _blockBits >= inode.Size;
+
     /// <summary>Allocates one run for the start of a hole.</summary>
     private bool MapHole(TransactionHandle handle, Inode inode, uint block, ref uint count, bool asUnwritten, bool isAtEnd)
     {
-        if (!inode.HasExtents)
-        {
-            throw new VDiskException(
-                FailureKind.Unsupported, "files with indirect blocks cannot grow", $"ext4 inode {inode.Number}",
-                "copy the file: the copy will have extents");
-        }
-
-        uint wanted = Math.Min(count, ExtentTree.LongestRun(asUnwritten));
+        uint wanted = Math.Min(
+            count, inode.HasExtents ? ExtentTree.LongestRun(asUnwritten) : Math.Max(_indirect.RunLimit(block), 1));
         uint window = isAtEnd && inode.Blocks512 > 0
             ? (uint)Math.Clamp(inode.Blocks512 >> (_blockBits - 9), SmallestWindow, LargestWindow)
             : 0;
@@ -197,7 +195,8 @@ internal sealed partial class FileContent
             return false;
         }
 
-        if (!_extents.Insert(handle, inode, new Mapping(block, count, start, asUnwritten)))
+        var run = new Mapping(block, count, start, asUnwritten);
+        if (!(inode.HasExtents ? _extents.Insert(handle, inode, run) : _indirect.Insert(handle, inode, run)))
         {
             _blocks.Free(handle, start, count);
             return false;
@@ -283,7 +282,7 @@ internal sealed partial class FileContent
         {
             foreach ((uint first, uint count) in fresh)
             {
-                if (!_extents.Convert(handle, inode, first, count, toUnwritten: true))
+                if (!TakeBack(handle, inode, first, count))
                 {
                     _log.Abort("a failed write could not be taken back", null);
                     return;
@@ -294,5 +293,21 @@ internal sealed partial class FileContent
         }
 
         handle.Complete();
+    }
+
+    /// <summary>A block map has no unwritten blocks: there the range becomes a hole again.</summary>
+    private bool TakeBack(TransactionHandle handle, Inode inode, uint first, uint count)
+    {
+        if (inode.HasExtents)
+        {
+            return _extents.Convert(handle, inode, first, count, toUnwritten: true);
+        }
+
+        while (_indirect.Remove(handle, inode, first, first + count - 1) == RemoveOutcome.Restart)
+        {
+            // Each round frees something. The handle stays open: half of a write taken back would show old bytes.
+        }
+
+        return true;
     }
 }

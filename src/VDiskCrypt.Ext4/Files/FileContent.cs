@@ -3,6 +3,7 @@ using VDiskCrypt.Ext4.Allocation;
 using VDiskCrypt.Ext4.Cache;
 using VDiskCrypt.Ext4.Extents;
 using VDiskCrypt.Ext4.Inodes;
+using VDiskCrypt.Ext4.OnDisk;
 using VDiskCrypt.Ext4.Transactions;
 
 namespace VDiskCrypt.Ext4.Files;
@@ -46,11 +47,38 @@ internal sealed partial class FileContent
         _orphans = orphans;
         _blockBits = geometry.BlockBits;
         _blockMask = geometry.BlockByteSize - 1;
-        MaximumSize = (long)ExtentTree.BlockLimit << _blockBits;
     }
 
-    /// <summary>The largest file, in bytes.</summary>
-    public long MaximumSize { get; }
+    /// <summary>The largest size that a file of this kind of map can have, in bytes.</summary>
+    public long MaximumSizeOf(Inode inode)
+    {
+        if (!_geometry.Has(ReadOnlyCompatibleFeatures.LargeFile))
+        {
+            return int.MaxValue;
+        }
+
+        ulong blocks = inode.HasExtents ? ExtentTree.BlockLimit : _indirect.BlockLimit;
+        if (!_geometry.Has(ReadOnlyCompatibleFeatures.HugeFile))
+        {
+            blocks = Math.Min(blocks, uint.MaxValue >> (_blockBits - 9));
+        }
+
+        return (long)(blocks << _blockBits);
+    }
+
+    /// <summary>Makes i_block an empty map of the filesystem's kind.</summary>
+    public void InitializeMap(Inode inode)
+    {
+        if (_geometry.Has(IncompatibleFeatures.Extents))
+        {
+            inode.Flags |= InodeFlags.Extents;
+            ExtentTree.InitializeRoot(inode);
+        }
+        else
+        {
+            inode.Block.AsSpan().Clear();
+        }
+    }
 
     /// <summary>What becomes of a logical block.</summary>
     public Mapping Map(Inode inode, uint block)
@@ -141,7 +169,7 @@ internal sealed partial class FileContent
     /// <summary>Where the next block of a file best lies.</summary>
     private ulong Goal(Inode inode, uint block)
     {
-        ulong goal = _extents.GoalBefore(inode, block);
+        ulong goal = inode.HasExtents ? _extents.GoalBefore(inode, block) : _indirect.GoalBefore(inode, block);
         return goal != 0 && goal < _geometry.BlockCount ? goal : FirstGoal(inode);
     }
 
